@@ -1,0 +1,431 @@
+"""The one door for HTTP: every vendor call goes through `Http.send`, every failure leaves it as a VendorError.
+
+What the door does, so that a connector need not: one origin only, no redirects, no proxy from the environment,
+a keep-alive pool, trace and correlation headers, a deadline, one repeat after a refreshed credential (401 means
+that nothing was done), exact numbers (JSON numbers become `Decimal`, floats are refused), and the question that
+matters most: *may the vendor have written?* A call that was never sent is `Unavailable`; a write that was sent
+and got no readable answer is `UnknownOutcome`.
+
+    http = Http("https://api.vendor.com", auth, connection="psa", errors=ERRORS)
+    answer = http.send(ctx, "POST", "/v1/projects", json={"title": "…"}, write=True)
+    answer.json["id"]
+"""
+
+from __future__ import annotations
+
+import json as stdlib_json
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal, NoReturn, Protocol
+
+import httpx
+import orjson
+
+from concordat.errors import (
+    AuthRevoked,
+    Busy,
+    Locked,
+    Missing,
+    QuotaExhausted,
+    RateLimited,
+    Rejected,
+    Unavailable,
+    UnknownOutcome,
+    VendorError,
+    VersionConflict,
+)
+from concordat.sdk.spec import CallContext
+
+__all__ = [
+    "Answer",
+    "Auth",
+    "Http",
+    "Translate",
+    "WireCall",
+    "decode_json",
+    "encode_json",
+    "observe",
+    "status_error",
+    "transport_error",
+]
+
+Params = Mapping[str, str] | Sequence[tuple[str, str]]
+
+
+class Auth(Protocol):
+    """Who we are, for one connection; the kinds are in `concordat.sdk.auth`."""
+
+    def headers(self, ctx: CallContext, /) -> Mapping[str, str]:
+        """Give the headers that prove it; may fetch a token first. Raises only VendorError."""
+
+    def renew(self, used: Mapping[str, str], ctx: CallContext, /) -> bool:
+        """Act on a 401 to `used`: True when a repeat with fresh headers makes sense."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What the vendor answered. `json` is None for an empty body or one that is no JSON."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes = b""
+    json: Any = None
+
+    @property
+    def ok(self) -> bool:
+        """Status 2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def text(self) -> str:
+        """The body for people, cut to 300 characters."""
+        return self.content[:1200].decode("utf-8", "replace")[:300]
+
+    @property
+    def retry_after(self) -> timedelta | None:
+        """`Retry-After`, in seconds or as a date measured against the answer's own `Date`."""
+        return _retry_after(self.headers.get("retry-after", ""), self.headers.get("date", ""))
+
+
+Translate = Callable[[Answer, bool], VendorError | None]
+"""A connector's error table: `(answer, write) -> error`, or None to leave it to `status_error`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WireCall:
+    """One exchange with a vendor, as observers see it: no body, no query, no credential."""
+
+    connection: str
+    method: str
+    path: str
+    write: bool
+    idempotent: bool
+    correlation_id: str
+    traceparent: str
+    seconds: float
+    status: int | None = None
+    error: str = ""
+    """Name of the VendorError's class, or empty."""
+
+
+Observer = Callable[[WireCall], None]
+_observers: list[Observer] = []
+
+
+def observe(observer: Observer) -> Callable[[], None]:
+    """Call `observer` after every exchange of every connection; returns what removes it again."""
+    _observers.append(observer)
+    return lambda: _observers.remove(observer)
+
+
+def encode_json(value: Any) -> bytes:
+    """JSON bytes. Decimal is written as an exact number; a float anywhere is a TypeError."""
+    _refuse_floats(value)
+    return orjson.dumps(value, default=_exact)
+
+
+def decode_json(content: bytes) -> Any:
+    """JSON with every number that has a point or an exponent as Decimal. Raises ValueError."""
+    return stdlib_json.loads(content, parse_float=Decimal, parse_constant=_no_constant)
+
+
+def transport_error(error: httpx.RequestError, *, connection: str, write: bool) -> VendorError:
+    """Translate httpx's failure by `TRANSPORT`; an unlisted class counts as sent, the careful reading."""
+    sent, why = next((TRANSPORT[kind] for kind in type(error).__mro__ if kind in TRANSPORT), (True, "failed"))
+    message = f"{connection}: {why} ({type(error).__name__})"
+    if isinstance(error, httpx.PoolTimeout):
+        return Busy(message)
+    return UnknownOutcome(message) if sent and write else Unavailable(message)
+
+
+TRANSPORT: Mapping[type[Exception], tuple[bool, str]] = {
+    # failure                      may be sent   what happened
+    httpx.ConnectError: (False, "the connection was refused"),
+    httpx.ConnectTimeout: (False, "no connection in time"),
+    httpx.PoolTimeout: (False, "no free connection in time"),
+    httpx.ProxyError: (False, "the proxy refused"),
+    httpx.UnsupportedProtocol: (False, "the address is not http(s)"),
+    httpx.LocalProtocolError: (False, "the request breaks HTTP"),
+    httpx.WriteError: (True, "the connection broke while sending"),
+    httpx.WriteTimeout: (True, "sending took too long"),
+    httpx.ReadError: (True, "the connection broke before the answer"),
+    httpx.ReadTimeout: (True, "no answer in time"),
+    httpx.CloseError: (True, "the connection broke while closing"),
+    httpx.RemoteProtocolError: (True, "the answer breaks HTTP"),
+    httpx.DecodingError: (True, "the answer cannot be decoded"),
+    httpx.TooManyRedirects: (True, "the answer redirects in circles"),
+}
+"""Every failure httpx can raise for a request; a test proves that none is missing."""
+
+
+def status_error(answer: Answer, *, connection: str, write: bool) -> VendorError:
+    """Read a status that a connector's own table left open."""
+    message, status = f"{connection}: HTTP {answer.status} {answer.text}".strip(), answer.status
+    if status == 429:
+        return RateLimited(message, retry_after=answer.retry_after, status=status)
+    if status == 503 or (status in UNCERTAIN and not write):
+        return Unavailable(message, retry_after=answer.retry_after, status=status)
+    if status in UNCERTAIN or (status >= 500 and status not in STATUS):
+        return (UnknownOutcome if write else Unavailable)(message, status=status)
+    return STATUS.get(status, Rejected)(message, status=status)
+
+
+UNCERTAIN = frozenset({408, 500, 502, 504})
+"""The vendor or a gateway gave up: a write may have happened."""
+
+STATUS: Mapping[int, type[VendorError]] = {
+    401: AuthRevoked,
+    403: AuthRevoked,
+    404: Missing,
+    409: VersionConflict,
+    410: Missing,
+    412: VersionConflict,
+    423: Locked,
+    425: Unavailable,
+    501: Rejected,
+    507: QuotaExhausted,
+}
+"""Status to class; what is absent below 500 is `Rejected`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """One exchange before it is made."""
+
+    method: str
+    path: str
+    write: bool
+    idempotent: bool
+    expect: Literal["json", "bytes"]
+    options: dict[str, Any] = field(repr=False)
+
+
+class Http:
+    """The pool of one connection. Safe to call from several threads; opens nothing until the first call."""
+
+    def __init__(
+        self,
+        base_url: str,
+        auth: Auth,
+        *,
+        connection: str,
+        errors: Translate | None = None,
+        headers: Mapping[str, str] | None = None,
+        transport: httpx.BaseTransport | None = None,
+        parallel: int = 32,
+    ) -> None:
+        """`errors` is the connector's table; `headers` go with every call; `parallel` bounds the pool."""
+        self.base_url = httpx.URL(base_url.rstrip("/"))
+        self.connection = connection
+        self._auth = auth
+        self._errors = errors
+        self._client = httpx.Client(
+            transport=transport,
+            headers={"user-agent": "Concordat", "accept": "application/json", **(headers or {})},
+            follow_redirects=False,
+            trust_env=False,
+            limits=httpx.Limits(
+                max_connections=parallel, max_keepalive_connections=parallel, keepalive_expiry=15
+            ),
+        )
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port: join a vendor's rooted link to this (`http.origin + "/services/…"`)."""
+        return f"{self.base_url.scheme}://{self.base_url.netloc.decode()}"
+
+    def send(
+        self,
+        ctx: CallContext,
+        method: str,
+        path: str,
+        *,
+        write: bool,
+        params: Params | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotent: bool = False,
+        expect: Literal["json", "bytes"] = "json",
+        allow: Collection[int] = (),
+    ) -> Answer:
+        """Make one call; return its 2xx answer, or one whose status is in `allow`; raise anything else.
+
+        `path` is joined to the base address, or is a whole address of the same origin; its parts must be
+        percent-encoded already. `write` says that the vendor may change something, whatever the method;
+        `idempotent` that it absorbs a repeat of this very call (observers see it; the door never repeats for
+        it). With `expect="json"` a 2xx body that is not JSON is no answer. Blocks at most `ctx.timeout`
+        seconds for each of waiting for and reading the answer.
+        """
+        body = _body(json, content, form)
+        plan = _Plan(
+            method=method,
+            path=path,
+            write=write,
+            idempotent=idempotent,
+            expect=expect,
+            options={"params": params, **body, "headers": {**body.get("headers", {}), **(headers or {})}},
+        )
+        answer = self._authorised(plan, ctx)
+        if answer.ok or answer.status in allow:
+            return answer
+        raise self._error(answer, write=write)
+
+    def close(self) -> None:
+        """Close the pool."""
+        self._client.close()
+
+    def _authorised(self, plan: _Plan, ctx: CallContext) -> Answer:
+        proof = self._auth.headers(ctx)
+        answer = self._exchange(plan, ctx, proof)
+        if answer.status != 401:
+            return answer
+        if not self._auth.renew(proof, ctx):
+            raise self._revoked(answer)
+        answer = self._exchange(plan, ctx, self._auth.headers(ctx))
+        if answer.status == 401:
+            raise self._revoked(answer)
+        return answer
+
+    def _exchange(self, plan: _Plan, ctx: CallContext, proof: Mapping[str, str]) -> Answer:
+        with self._observed(plan, ctx) as seen:
+            try:
+                answer = self._receive(plan, self._request(plan, ctx, proof), ctx.timeout)
+            except httpx.RequestError as error:
+                raise transport_error(error, connection=self.connection, write=plan.write) from error
+            except httpx.InvalidURL as error:
+                raise Rejected(f"{self.connection}: the address cannot be used: {error}") from error
+            seen.append(answer.status)
+            return answer
+
+    def _request(self, plan: _Plan, ctx: CallContext, proof: Mapping[str, str]) -> httpx.Request:
+        headers = {"x-correlation-id": ctx.correlation_id, **plan.options["headers"], **proof}
+        if ctx.traceparent:
+            headers["traceparent"] = ctx.traceparent
+        return self._client.build_request(
+            plan.method,
+            self._url(plan.path),
+            params=plan.options["params"],
+            content=plan.options.get("content"),
+            headers=headers,
+            timeout=httpx.Timeout(ctx.timeout),
+        )
+
+    def _url(self, path: str) -> httpx.URL:
+        if "://" not in path.split("?", 1)[0]:
+            return httpx.URL(f"{self.base_url}/{path.lstrip('/')}")
+        url = httpx.URL(path)
+        if (url.scheme, url.netloc) != (self.base_url.scheme, self.base_url.netloc):
+            raise Rejected(
+                f"{self.connection}: {url.host} is not the configured address {self.base_url.host}"
+            )
+        return url
+
+    def _receive(self, plan: _Plan, request: httpx.Request, timeout: float) -> Answer:
+        until = time.monotonic() + timeout
+        response = self._client.send(request, stream=True)
+        try:
+            chunks = []
+            for chunk in response.iter_bytes():
+                chunks.append(chunk)
+                if time.monotonic() > until:
+                    raise httpx.ReadTimeout("the answer drips", request=request)
+        finally:
+            response.close()
+        return self._decoded(plan, response, b"".join(chunks))
+
+    def _decoded(self, plan: _Plan, response: httpx.Response, content: bytes) -> Answer:
+        headers = dict(response.headers)
+        answer = Answer(status=response.status_code, headers=headers, content=content)
+        if not content.strip() or (plan.expect == "bytes" and answer.ok):
+            return answer
+        try:
+            return Answer(status=answer.status, headers=headers, content=content, json=decode_json(content))
+        except ValueError as error:
+            if not answer.ok:
+                return answer
+            kind = UnknownOutcome if plan.write else Unavailable
+            message = f"{self.connection}: the answer is no JSON: {answer.text[:80]!r}"
+            raise kind(message, status=answer.status) from error
+
+    def _error(self, answer: Answer, *, write: bool) -> VendorError:
+        own = self._errors(answer, write) if self._errors else None
+        return own or status_error(answer, connection=self.connection, write=write)
+
+    def _revoked(self, answer: Answer) -> AuthRevoked:
+        own = self._error(answer, write=False)
+        return AuthRevoked(own.message, code=own.code, status=401)
+
+    @contextmanager
+    def _observed(self, plan: _Plan, ctx: CallContext) -> Iterator[list[int]]:
+        seen: list[int] = []
+        error = ""
+        started = time.monotonic()
+        try:
+            yield seen
+        except VendorError as failure:
+            error = type(failure).__name__
+            raise
+        finally:
+            call = WireCall(
+                connection=self.connection,
+                method=plan.method,
+                path=plan.path.split("?", 1)[0],
+                write=plan.write,
+                idempotent=plan.idempotent,
+                correlation_id=ctx.correlation_id,
+                traceparent=ctx.traceparent,
+                seconds=time.monotonic() - started,
+                status=seen[0] if seen else None,
+                error=error,
+            )
+            for observer in tuple(_observers):
+                observer(call)
+
+
+def _body(json: Any, content: bytes | None, form: Mapping[str, str] | None) -> dict[str, Any]:
+    if form is not None:
+        kind = {"content-type": "application/x-www-form-urlencoded"}
+        return {"content": str(httpx.QueryParams(form)).encode(), "headers": kind}
+    if json is not None:
+        return {"content": encode_json(json), "headers": {"content-type": "application/json"}}
+    return {} if content is None else {"content": content}
+
+
+def _refuse_floats(value: Any) -> None:
+    if isinstance(value, float):
+        raise TypeError(f"a float has no place on the wire, use Decimal: {value!r}")
+    if isinstance(value, Mapping):
+        for member in value.values():
+            _refuse_floats(member)
+    elif isinstance(value, list | tuple):
+        for member in value:
+            _refuse_floats(member)
+
+
+def _exact(value: Any) -> Any:
+    if isinstance(value, Decimal) and value.is_finite():
+        return orjson.Fragment(format(value, "f").encode())
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"not JSON: {value!r}")
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
+
+
+def _retry_after(value: str, date: str) -> timedelta | None:
+    if value.isdigit():
+        return timedelta(seconds=min(int(value), 86_400))
+    try:
+        wait = parsedate_to_datetime(value) - parsedate_to_datetime(date)
+    except (ValueError, TypeError):
+        return None
+    return max(wait, timedelta(0))
