@@ -5,6 +5,7 @@ ConcordatError
 │   ├── NotFound         no such id, contract, connection
 │   └── Invalid          a contract, a firm folder, a body; may carry many faults
 ├── NotReachable         a server, database or port is not there (exit 3)
+├── Contended            the database undid this transaction in favour of another: run it again
 ├── VendorError          a target or source answered, or failed to; the class says the next move
 │   ├── Retriable        the same call may succeed later
 │   │   ├── RateLimited      wait `retry_after`, or back off
@@ -65,6 +66,10 @@ class NotReachable(UserError):
         super().__init__(message, remedy=remedy, exit_code=3)
 
 
+class Contended(ConcordatError):
+    """The database undid this transaction in favour of another one; nothing of it remains. Run it again."""
+
+
 class VendorError(ConcordatError):
     """A vendor's answer, normalised. `code` is the vendor's own word, `field` the canonical field if known."""
 
@@ -85,7 +90,9 @@ class Retriable(VendorError):
 class RateLimited(Retriable):
     """Too many calls; wait `retry_after` when the vendor said it."""
 
-    def __init__(self, message: str, *, retry_after: timedelta | None = None, code: str = "", status: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after: timedelta | None = None, code: str = "", status: int | None = None
+    ) -> None:
         super().__init__(message, code=code, status=status)
         self.retry_after = retry_after
 
@@ -93,7 +100,9 @@ class RateLimited(Retriable):
 class QuotaExhausted(Retriable):
     """The budget of a day or hour is spent; it comes back at `resets_at` when the vendor said it."""
 
-    def __init__(self, message: str, *, resets_at: datetime | None = None, code: str = "", status: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, resets_at: datetime | None = None, code: str = "", status: int | None = None
+    ) -> None:
         super().__init__(message, code=code, status=status)
         self.resets_at = resets_at
 
@@ -109,7 +118,9 @@ class Locked(Retriable):
 class Unavailable(Retriable):
     """The vendor is down or refuses; it is certain that nothing was written."""
 
-    def __init__(self, message: str, *, retry_after: timedelta | None = None, code: str = "", status: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after: timedelta | None = None, code: str = "", status: int | None = None
+    ) -> None:
         super().__init__(message, code=code, status=status)
         self.retry_after = retry_after
 

