@@ -1,10 +1,10 @@
-"""The one door for HTTP: every vendor call goes through `Http.send`, every failure leaves it as a VendorError.
+"""The one door for HTTP: every vendor call passes `Http.send`, every failure leaves as a VendorError.
 
-What the door does, so that a connector need not: one origin only, no redirects, no proxy from the environment,
-a keep-alive pool, trace and correlation headers, a deadline, one repeat after a refreshed credential (401 means
-that nothing was done), exact numbers (JSON numbers become `Decimal`, floats are refused), and the question that
-matters most: *may the vendor have written?* A call that was never sent is `Unavailable`; a write that was sent
-and got no readable answer is `UnknownOutcome`.
+What the door does, so that a connector need not: one origin only, no redirects, no proxy from the
+environment, a keep-alive pool, trace and correlation headers, a deadline, one repeat after a refreshed
+credential (401 means that nothing was done), exact numbers (JSON numbers become `Decimal`, floats are
+refused), and the question that matters most: *may the vendor have written?* A call that was never sent is
+`Unavailable`; a write that was sent and got no readable answer is `UnknownOutcome`.
 
     http = Http("https://api.vendor.com", auth, connection="psa", errors=ERRORS)
     answer = http.send(ctx, "POST", "/v1/projects", json={"title": "…"}, write=True)
