@@ -1,0 +1,191 @@
+-- name: of_handoffs
+-- Present effects of handoffs that are planned again; their work rows are locked, so nobody sends meanwhile.
+SELECT e.id, e.handoff_id, e.step, e.item, e.kind, e.digest, e.state, e.generation, e.link_id, e.optional
+FROM effect e LEFT JOIN work w ON w.effect_id = e.id
+WHERE e.handoff_id = ANY(%(ids)s::bigint[])
+ORDER BY e.id;
+
+-- name: lock_work
+-- Waits for claims in progress on these handoffs' effects and keeps new ones out.
+SELECT w.effect_id FROM work w JOIN effect e ON e.id = w.effect_id
+WHERE e.handoff_id = ANY(%(ids)s::bigint[]) ORDER BY w.effect_id FOR UPDATE OF w;
+
+-- name: lanes
+-- Every lane there is.
+SELECT id, connection, object, operation FROM lane;
+
+-- name: open_lanes
+-- Lanes that a contract needs.
+INSERT INTO lane (connection, object, operation)
+SELECT t.connection, t.object, t.operation
+FROM unnest(%(connections)s::text[], %(objects)s::text[], %(operations)s::text[]) AS t(connection, object, operation)
+ORDER BY 1, 2, 3
+ON CONFLICT DO NOTHING;
+
+-- name: reserve_links
+-- Reserves the identity of every target object before anything is created.
+INSERT INTO link (unit, connection, object, owner_id, item, record_key)
+SELECT DISTINCT ON (t.owner_id, t.connection, t.object, t.item) t.unit, t.connection, t.object, t.owner_id, t.item, t.record_key
+FROM unnest(%(units)s::text[], %(connections)s::text[], %(objects)s::text[], %(owners)s::bigint[], %(items)s::text[], %(keys)s::text[])
+     AS t(unit, connection, object, owner_id, item, record_key)
+ORDER BY t.owner_id, t.connection, t.object, t.item
+ON CONFLICT (owner_id, connection, object, item) DO NOTHING;
+
+-- name: insert
+-- New effects, each with the link it writes; those that may be sent at once enter their lane.
+WITH wanted AS (
+  SELECT t.*, l.id AS link_id
+  FROM unnest(%(units)s::text[], %(handoffs)s::bigint[], %(steps)s::text[], %(items)s::text[], %(kinds)s::text[],
+              %(lanes)s::smallint[], %(owners)s::bigint[], %(connections)s::text[], %(objects)s::text[], %(places)s::text[],
+              %(afters)s::text[], %(optionals)s::boolean[], %(desired)s::jsonb[], %(digests)s::text[], %(states)s::text[],
+              %(teams)s::text[], %(dues)s::timestamptz[])
+       AS t(unit, handoff_id, step, item, kind, lane_id, owner_id, connection, object, place, after, optional, desired,
+            digest, state, team, due_at)
+  LEFT JOIN link l ON l.owner_id = t.owner_id AND l.connection = t.connection AND l.object = t.object AND l.item = t.place
+                   AND t.kind IN ('put', 'adopt')
+), made AS (
+  INSERT INTO effect (unit, handoff_id, step, item, kind, lane_id, link_id, after, optional, desired, digest, state, owner,
+                      due_at, ready_at, applied_at, verified_at)
+  SELECT unit, handoff_id, step, item, kind, lane_id, link_id, string_to_array(nullif(after, ''), ','), optional, desired, digest,
+         state, team, due_at, CASE WHEN state <> 'blocked' THEN app_now() END,
+         CASE WHEN state = 'verified' THEN app_now() END, CASE WHEN state = 'verified' THEN app_now() END
+  FROM (SELECT unit, handoff_id, step, item, kind, lane_id, link_id, coalesce(after, '') AS after, optional, desired, digest, state, team, due_at FROM wanted) w
+  RETURNING id, lane_id, state
+), working AS (
+  INSERT INTO work (effect_id, lane_id, due_at) SELECT id, lane_id, app_now() FROM made WHERE state = 'ready'
+)
+SELECT DISTINCT lane_id FROM made WHERE state = 'ready';
+
+-- name: change
+-- What a new plan does to effects that exist: the next generation of their desired document, or a hold.
+WITH asked AS (
+  SELECT * FROM unnest(%(ids)s::bigint[], %(desired)s::jsonb[], %(digests)s::text[], %(states)s::text[], %(steps)s::int[], %(waits)s::text[])
+         AS t(id, desired, digest, state, step, waits_for)
+), changed AS (
+  UPDATE effect e SET desired = a.desired, digest = a.digest, state = a.state, generation = e.generation + a.step, tries = 0,
+         waits_for = a.waits_for, error = '', error_class = '', failing_since = NULL,
+         ready_at = CASE WHEN a.state = 'ready' THEN app_now() ELSE e.ready_at END,
+         applied_at = CASE WHEN a.state IN ('ready', 'blocked') THEN NULL ELSE e.applied_at END,
+         verified_at = CASE WHEN a.state IN ('ready', 'blocked') THEN NULL ELSE e.verified_at END
+  FROM asked a WHERE e.id = a.id
+  RETURNING e.id, e.lane_id, e.state
+), resting AS (
+  DELETE FROM work w USING changed c WHERE w.effect_id = c.id AND c.state <> 'ready'
+)
+INSERT INTO work AS w (effect_id, lane_id, due_at)
+SELECT id, lane_id, app_now() FROM changed WHERE state = 'ready' AND lane_id IS NOT NULL
+ON CONFLICT (effect_id) DO UPDATE SET due_at = excluded.due_at, fence = 0, worker = NULL
+RETURNING w.lane_id;
+
+-- name: lane_clock
+-- For each lane, when its earliest work is due: one index probe a lane, however much waits.
+SELECT l.id, w.due_at FROM lane l
+CROSS JOIN LATERAL (SELECT due_at FROM work WHERE lane_id = l.id ORDER BY due_at LIMIT 1) w;
+
+-- name: claim
+-- Takes due work of one lane under a lease and a fence, and marks what will be written as being sent. At most one
+-- effect per target object; a second one looks again shortly. Says what each row asks for.
+WITH due AS MATERIALIZED (
+  SELECT effect_id FROM work WHERE lane_id = %(lane)s AND due_at <= app_now()
+  ORDER BY due_at, effect_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+), seen AS MATERIALIZED (
+  SELECT e.*, l.ref, l.record_key, l.digest AS link_digest, l.verified AS link_verified, l.state AS link_state, l.url AS link_url,
+         row_number() OVER (PARTITION BY coalesce(e.link_id, -e.id) ORDER BY e.state = 'ready', e.id) AS rank,
+         EXISTS (SELECT FROM effect o WHERE o.link_id = e.link_id AND o.state IN ('sending', 'in_doubt') AND o.id <> e.id) AS busy
+  FROM due JOIN effect e ON e.id = due.effect_id LEFT JOIN link l ON l.id = e.link_id
+), sorted AS MATERIALIZED (
+  SELECT s.*, CASE
+    WHEN s.state = 'ready' AND s.kind = 'put' AND s.link_state <> 'reserved' AND s.link_digest = s.digest THEN 'unchanged'
+    WHEN s.rank > 1 OR s.busy THEN 'later'
+    WHEN s.state IN ('sending', 'in_doubt') THEN 'resolve'
+    WHEN s.state = 'applied' THEN 'verify'
+    WHEN s.state IN ('ready', 'pending') THEN CASE s.kind WHEN 'put' THEN 'write' WHEN 'check' THEN 'ask' ELSE 'adopt' END
+    ELSE 'drop' END AS act
+  FROM seen s
+), leased AS (
+  UPDATE work w SET fence = nextval('fence'), worker = %(worker)s,
+         due_at = app_now() + CASE WHEN s.act = 'later' THEN interval '150 milliseconds' ELSE interval '10 minutes' END
+  FROM sorted s WHERE w.effect_id = s.id
+  RETURNING w.effect_id, w.fence
+), sent AS (
+  UPDATE effect e SET state = CASE WHEN s.act = 'resolve' THEN 'in_doubt' ELSE 'sending' END,
+         sent_at = CASE WHEN s.act = 'resolve' THEN e.sent_at ELSE app_now() END,
+         settle_by = CASE WHEN s.act = 'resolve' THEN e.settle_by ELSE app_now() + make_interval(secs => %(settle_window)s) END,
+         tries = CASE WHEN s.act = 'resolve' AND e.state = 'sending' THEN 1 ELSE e.tries + 1 END
+  FROM sorted s WHERE e.id = s.id AND s.act IN ('write', 'ask', 'adopt', 'resolve')
+)
+SELECT s.id, s.unit, s.handoff_id, s.step, s.item, s.act, s.optional, s.generation, s.desired, s.digest, s.tries,
+       s.link_id, s.ref, s.record_key, s.owner, s.link_verified, s.link_url, s.failing_since, s.settle_by, s.due_at AS promised_at,
+       l.fence, h.contract, h.version, h.correlation_id, h.traceparent, h.unit AS handoff_unit
+FROM sorted s JOIN leased l ON l.effect_id = s.id JOIN handoff h ON h.id = s.handoff_id
+WHERE s.act NOT IN ('later')
+ORDER BY s.id;
+
+-- name: refs
+-- What the targets call the objects that a desired document refers to.
+SELECT owner_id, connection, object, item, ref, url FROM link
+WHERE owner_id = ANY(%(owners)s::bigint[]) AND ref IS NOT NULL;
+
+-- name: settle
+-- Keeps what became of claimed work, for those whose fence still holds: state, link, attempt and the next look.
+WITH answer AS (
+  SELECT * FROM unnest(%(effects)s::bigint[], %(fences)s::bigint[], %(states)s::text[], %(waits)s::float8[],
+                       %(waits_for)s::text[], %(errors)s::text[], %(classes)s::text[], %(refs)s::text[], %(urls)s::text[],
+                       %(versions)s::text[], %(digests)s::text[], %(acts)s::text[], %(outcomes)s::text[], %(ms)s::int[],
+                       %(differs)s::jsonb[], %(items)s::int[])
+         AS t(effect_id, fence, state, wait, waits_for, error, error_class, ref, url, version, digest, act, outcome, ms, differs, items)
+), mine AS MATERIALIZED (
+  SELECT a.*, e.handoff_id, e.link_id, e.unit, e.step FROM answer a
+  JOIN work w ON w.effect_id = a.effect_id AND w.fence = a.fence
+  JOIN effect e ON e.id = a.effect_id
+), moved AS (
+  UPDATE effect e SET state = m.state, waits_for = m.waits_for, error = m.error, error_class = m.error_class,
+         applied_at = CASE WHEN m.state IN ('applied', 'verified') THEN coalesce(e.applied_at, app_now()) ELSE e.applied_at END,
+         verified_at = CASE WHEN m.state = 'verified' THEN app_now() ELSE e.verified_at END,
+         failing_since = CASE WHEN m.state IN ('applied', 'verified') THEN NULL ELSE coalesce(e.failing_since, app_now()) END
+  FROM mine m WHERE e.id = m.effect_id
+), rested AS (
+  DELETE FROM work w USING mine m WHERE w.effect_id = m.effect_id AND m.wait IS NULL
+), again AS (
+  UPDATE work w SET due_at = app_now() + make_interval(secs => m.wait), worker = NULL
+  FROM mine m WHERE w.effect_id = m.effect_id AND m.wait IS NOT NULL
+), linked AS (
+  UPDATE link l SET ref = m.ref, url = m.url, version = m.version, digest = m.digest, verified = m.state = 'verified',
+         differs = m.differs, linked_at = coalesce(l.linked_at, app_now()),
+         state = CASE WHEN m.act = 'adopt' THEN 'adopted' WHEN l.state = 'adopted' THEN l.state ELSE 'linked' END
+  FROM mine m WHERE l.id = m.link_id AND m.ref <> '' AND m.act <> 'unchanged'
+), kept AS (
+  INSERT INTO attempt (effect_id, fence, unit, act, outcome, error_class, error, digest, ref, items, ms, worker, at)
+  SELECT effect_id, fence, unit, act, outcome, error_class, error, digest, nullif(ref, ''), items, ms, %(worker)s, app_now() FROM mine
+), clocks AS (
+  UPDATE service_level s SET met_at = app_now() FROM mine m
+  WHERE s.handoff_id = m.handoff_id AND s.until = m.step AND s.met_at IS NULL AND m.state IN ('applied', 'verified')
+)
+SELECT effect_id FROM mine;
+
+-- name: unblock
+-- Frees the effects whose steps before them are done; an event is published in the same breath.
+WITH freed AS (
+  SELECT e.id FROM effect e
+  WHERE e.handoff_id = ANY(%(handoffs)s::bigint[]) AND e.state = 'blocked'
+    AND NOT EXISTS (
+      SELECT FROM effect p WHERE p.handoff_id = e.handoff_id AND p.step = ANY(e.after)
+        AND p.state NOT IN ('applied', 'verified', 'skipped', 'superseded', 'undone')
+        AND NOT (p.optional AND p.state IN ('held', 'pending')))
+), moved AS (
+  UPDATE effect e SET state = CASE WHEN e.kind = 'emit' THEN 'verified' ELSE 'ready' END, ready_at = app_now(),
+         applied_at = CASE WHEN e.kind = 'emit' THEN app_now() END, verified_at = CASE WHEN e.kind = 'emit' THEN app_now() END
+  FROM freed f WHERE e.id = f.id
+  RETURNING e.id, e.lane_id, e.kind, e.unit, e.handoff_id, e.step, e.generation, e.desired
+), working AS (
+  INSERT INTO work (effect_id, lane_id, due_at) SELECT id, lane_id, app_now() FROM moved WHERE kind <> 'emit'
+), told AS (
+  INSERT INTO event (id, unit, type, source, subject, handoff_id, data, correlation_id, traceparent, at)
+  SELECT 'E' || m.id || '-' || m.generation, m.unit, m.desired ->> 'event', '/handoffs/' || h.contract, h.id::text, h.id,
+         m.desired, h.correlation_id, h.traceparent, app_now()
+  FROM moved m JOIN handoff h ON h.id = m.handoff_id WHERE m.kind = 'emit'
+), clocks AS (
+  UPDATE service_level s SET met_at = app_now() FROM moved m
+  WHERE m.kind = 'emit' AND s.handoff_id = m.handoff_id AND s.until = m.step AND s.met_at IS NULL
+)
+SELECT lane_id, kind, count(*) AS many FROM moved GROUP BY lane_id, kind;

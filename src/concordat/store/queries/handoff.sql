@@ -1,0 +1,123 @@
+-- name: take_dirty
+-- Takes the marks of subjects that must be planned again; a mark set meanwhile comes back as a new row.
+DELETE FROM dirty d
+USING (SELECT contract, subject_id FROM dirty WHERE due_at <= app_now() AND contract = ANY(%(contracts)s::text[])
+       ORDER BY due_at, contract, subject_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED) due
+WHERE (d.contract, d.subject_id) = (due.contract, due.subject_id)
+RETURNING d.contract, d.subject_id, d.correlation_id, d.traceparent;
+
+-- name: next_dirty
+-- When the next mark is due.
+SELECT min(due_at) FROM dirty WHERE contract = ANY(%(contracts)s::text[]);
+
+-- name: mark_again
+-- Asks for another plan after a wait: a parent is not readable yet, a brake may have been released.
+INSERT INTO dirty AS d (contract, subject_id, due_at, correlation_id, traceparent)
+SELECT t.contract, t.subject_id, app_now() + make_interval(secs => t.wait), t.correlation_id, ''
+FROM unnest(%(contracts)s::text[], %(subjects)s::bigint[], %(waits)s::float8[], %(correlations)s::text[])
+     AS t(contract, subject_id, wait, correlation_id)
+ORDER BY 1, 2
+ON CONFLICT (contract, subject_id) DO UPDATE SET due_at = least(d.due_at, excluded.due_at);
+
+-- name: mark_contract
+-- Plans every known subject of one contract again (a contract was activated or released).
+INSERT INTO dirty AS d (contract, subject_id, due_at, correlation_id)
+SELECT %(contract)s, r.id, app_now(), %(correlation_id)s FROM record r WHERE r.object = %(object)s
+ORDER BY r.id
+ON CONFLICT (contract, subject_id) DO UPDATE SET due_at = least(d.due_at, excluded.due_at);
+
+-- name: records_by_id
+-- Records as the planner sees them.
+SELECT id, unit, connection, object, ref, fields, changed_at, deleted FROM record WHERE id = ANY(%(ids)s::bigint[]);
+
+-- name: records_by_ref
+-- Related records by the reference that a field holds.
+SELECT r.id, r.unit, r.connection, r.object, r.ref, r.fields, r.changed_at, r.deleted
+FROM unnest(%(connections)s::text[], %(objects)s::text[], %(refs)s::text[]) AS t(connection, object, ref)
+JOIN record r ON r.connection = t.connection AND r.object = t.object AND r.ref = t.ref;
+
+-- name: lock_handoffs
+-- Handoffs of these subjects, locked in one order so that planners and settlers never wait in a circle.
+SELECT h.id, h.contract, h.subject_id, h.state, h.waits_for, h.plan_digest, h.correlation_id
+FROM handoff h JOIN unnest(%(contracts)s::text[], %(subjects)s::bigint[]) AS t(contract, subject_id)
+  ON h.subject_id = t.subject_id AND h.contract = t.contract
+ORDER BY h.id FOR UPDATE OF h;
+
+-- name: open_handoffs
+-- One handoff per subject and contract; the same one again when the subject is won again.
+INSERT INTO handoff (unit, contract, version, subject_id, state, title, waits_for, value_amount, value_currency, plan_digest,
+                     correlation_id, traceparent, opened_at, changed_at)
+SELECT t.unit, t.contract, t.version, t.subject_id, t.state, t.title, t.waits_for, t.amount, t.currency, t.digest,
+       t.correlation_id, t.traceparent, app_now(), app_now()
+FROM unnest(%(units)s::text[], %(contracts)s::text[], %(versions)s::int[], %(subjects)s::bigint[], %(states)s::text[],
+            %(titles)s::text[], %(waits)s::text[], %(amounts)s::numeric[], %(currencies)s::text[], %(digests)s::text[],
+            %(correlations)s::text[], %(traces)s::text[])
+     AS t(unit, contract, version, subject_id, state, title, waits_for, amount, currency, digest, correlation_id, traceparent)
+RETURNING id, contract, subject_id;
+
+-- name: renew_handoffs
+-- What a new plan says of handoffs that exist.
+UPDATE handoff h SET state = t.state, title = t.title, waits_for = t.waits_for, value_amount = t.amount,
+       value_currency = t.currency, plan_digest = t.digest, changed_at = app_now(), settled_at = NULL
+FROM unnest(%(ids)s::bigint[], %(states)s::text[], %(titles)s::text[], %(waits)s::text[], %(amounts)s::numeric[],
+            %(currencies)s::text[], %(digests)s::text[])
+     AS t(id, state, title, waits_for, amount, currency, digest)
+WHERE h.id = t.id;
+
+-- name: keep_inputs
+-- Which records a handoff reads.
+INSERT INTO handoff_input (record_id, handoff_id)
+SELECT DISTINCT t.record_id, t.handoff_id FROM unnest(%(records)s::bigint[], %(handoffs)s::bigint[]) AS t(record_id, handoff_id)
+ORDER BY 1, 2
+ON CONFLICT DO NOTHING;
+
+-- name: lock_for_settling
+-- Locks the handoffs of these effects, in the same order as every planner.
+SELECT h.id FROM handoff h WHERE h.id = ANY(%(ids)s::bigint[]) ORDER BY h.id FOR UPDATE;
+
+-- name: derive_states
+-- The state of a handoff follows from its required effects, by this one statement.
+UPDATE handoff h
+SET state = s.state, waits_for = s.waits_for, changed_at = app_now(),
+    settled_at = CASE WHEN s.state = 'in_step' THEN coalesce(h.settled_at, app_now()) END
+FROM (
+  SELECT handoff_id,
+         CASE WHEN bool_or(kind = 'adopt') THEN 'adopted'
+              WHEN bool_or(state = 'held') THEN 'partial'
+              WHEN bool_or(state = 'pending') THEN 'waiting'
+              WHEN bool_and(state IN ('applied', 'verified', 'skipped', 'superseded', 'undone')) THEN 'in_step'
+              WHEN bool_and(state IN ('blocked', 'ready') AND tries = 0) THEN 'planned'
+              ELSE 'converging' END AS state,
+         coalesce(min(waits_for) FILTER (WHERE state IN ('pending', 'held', 'in_doubt') AND waits_for <> ''), '') AS waits_for
+  FROM effect WHERE handoff_id = ANY(%(ids)s::bigint[]) AND NOT optional
+  GROUP BY handoff_id
+) s
+WHERE h.id = s.handoff_id AND h.state NOT IN ('withdrawing', 'withdrawn', 'cancelled')
+  AND NOT EXISTS (SELECT FROM "case" c WHERE c.handoff_id = h.id AND c.kind IN ('missing', 'unknown', 'brake') AND c.state <> 'resolved')
+  AND (h.state, h.waits_for) IS DISTINCT FROM (s.state, s.waits_for);
+
+-- name: start_service_levels
+-- Starts the clocks of new handoffs.
+INSERT INTO service_level (handoff_id, name, unit, until, owner, started_at, warn_at, due_at)
+SELECT t.handoff_id, t.name, t.unit, t.until, t.owner, app_now(), t.warn_at, t.due_at
+FROM unnest(%(handoffs)s::bigint[], %(names)s::text[], %(units)s::text[], %(untils)s::text[], %(owners)s::text[],
+            %(warns)s::timestamptz[], %(dues)s::timestamptz[]) AS t(handoff_id, name, unit, until, owner, warn_at, due_at)
+ON CONFLICT DO NOTHING;
+
+-- name: brake_count
+-- How many subjects one contract has started in the running hour, counting these; rolls over by itself.
+INSERT INTO brake AS b (contract, hour, subjects) VALUES (%(contract)s, date_trunc('hour', app_now()), %(subjects)s)
+ON CONFLICT (contract) DO UPDATE
+SET subjects = CASE WHEN b.hour = excluded.hour THEN b.subjects ELSE 0 END + excluded.subjects, hour = excluded.hour
+RETURNING subjects, coalesce(released_until > app_now(), false) AS released;
+
+-- name: brake_stop
+-- The brake holds; what it stopped is not counted as started.
+UPDATE brake SET stopped_at = coalesce(stopped_at, app_now()), subjects = subjects - %(subjects)s WHERE contract = %(contract)s;
+
+-- name: brake_release
+-- A person lets one contract run past its brake for a while.
+INSERT INTO brake AS b (contract, hour, released_until, released_by)
+VALUES (%(contract)s, date_trunc('hour', app_now()), app_now() + make_interval(hours => %(hours)s), %(person)s)
+ON CONFLICT (contract) DO UPDATE
+SET released_until = excluded.released_until, released_by = excluded.released_by, stopped_at = NULL;

@@ -1,0 +1,138 @@
+-- name: keep_delivery
+-- Stores the raw bytes; a key that was seen before makes it a duplicate, which is kept and counted too.
+WITH fresh AS (
+  INSERT INTO delivery_key (connection, key, expires_at)
+  VALUES (%(connection)s, %(key)s, app_now() + interval '30 days')
+  ON CONFLICT DO NOTHING RETURNING true
+)
+INSERT INTO delivery (unit, connection, kind, state, key, headers, body, note, correlation_id, traceparent, received_at)
+VALUES (%(unit)s, %(connection)s, %(kind)s, CASE WHEN EXISTS (SELECT FROM fresh) THEN 'received' ELSE 'duplicate' END,
+        %(key)s, %(headers)s, %(body)s, %(note)s, %(correlation_id)s, %(traceparent)s, app_now())
+RETURNING id, state;
+
+-- name: count_refusal
+-- A push that proves nothing is counted, never stored.
+INSERT INTO refusal (connection, reason, times, last_at) VALUES (%(connection)s, %(reason)s, 1, app_now())
+ON CONFLICT (connection, reason) DO UPDATE SET times = refusal.times + 1, last_at = excluded.last_at;
+
+-- name: leave_hints
+-- Marks source records to be read again; many hints for one record are one read.
+INSERT INTO hint (connection, object, ref, due_at, correlation_id, traceparent, hinted_at)
+SELECT t.connection, t.object, t.ref, app_now(), %(correlation_id)s, %(traceparent)s, clock_timestamp()
+FROM unnest(%(connections)s::text[], %(objects)s::text[], %(refs)s::text[]) AS t(connection, object, ref)
+ORDER BY 1, 2, 3
+ON CONFLICT (connection, object, ref) DO UPDATE
+SET due_at = least(hint.due_at, excluded.due_at), hinted_at = excluded.hinted_at;
+
+-- name: claim_hints
+-- Takes due hints of one connection for thirty seconds; who dies leaves them to the next.
+UPDATE hint h SET due_at = app_now() + interval '30 seconds', tries = h.tries + 1
+FROM (SELECT connection, object, ref FROM hint WHERE connection = %(connection)s AND due_at <= app_now()
+      ORDER BY due_at, object, ref LIMIT %(limit)s FOR UPDATE SKIP LOCKED) due
+WHERE (h.connection, h.object, h.ref) = (due.connection, due.object, due.ref)
+RETURNING h.object, h.ref, h.hinted_at, h.tries, h.correlation_id, h.traceparent;
+
+-- name: drop_hints
+-- What was read is done, unless a newer hint came meanwhile.
+DELETE FROM hint h
+USING unnest(%(objects)s::text[], %(refs)s::text[], %(hinted)s::timestamptz[]) AS t(object, ref, hinted_at)
+WHERE h.connection = %(connection)s AND h.object = t.object AND h.ref = t.ref AND h.hinted_at = t.hinted_at;
+
+-- name: postpone_hints
+-- A source that is down is asked again later, with growing patience up to a minute.
+UPDATE hint h SET due_at = app_now() + least(interval '1 minute', interval '1 second' * power(2, least(h.tries, 6)))
+FROM unnest(%(objects)s::text[], %(refs)s::text[]) AS t(object, ref)
+WHERE h.connection = %(connection)s AND h.object = t.object AND h.ref = t.ref;
+
+-- name: hinted_connections
+-- Connections with hints that are due now, and when the next one is due.
+SELECT connection, min(due_at) AS due_at FROM hint GROUP BY connection;
+
+-- name: keep_records
+-- Merges what a source holds now: never an older version over a newer one. A change leaves a version behind, an event
+-- in the journal, the numbers that people search by, and one dirty mark per handoff that reads the record.
+WITH incoming AS (
+  SELECT * FROM unnest(%(objects)s::text[], %(refs)s::text[], %(versions)s::text[], %(fields)s::jsonb[],
+                       %(extras)s::jsonb[], %(digests)s::text[], %(urls)s::text[], %(deleted)s::boolean[],
+                       %(changed)s::timestamptz[])
+         AS t(object, ref, version, fields, extra, digest, url, deleted, changed_at)
+  ORDER BY object, ref
+), before AS (
+  SELECT r.object, r.ref, r.digest, r.deleted FROM record r
+  JOIN incoming i ON r.connection = %(connection)s AND r.object = i.object AND r.ref = i.ref
+), kept AS (
+  INSERT INTO record AS r (unit, connection, object, ref, version, fields, extra, digest, url, deleted, correlation_id,
+                           traceparent, changed_at, read_at)
+  SELECT %(unit)s, %(connection)s, object, ref, version, fields, extra, digest, url, deleted, %(correlation_id)s,
+         %(traceparent)s, changed_at, app_now() FROM incoming
+  ON CONFLICT (connection, object, ref) DO UPDATE
+  SET version = excluded.version, fields = excluded.fields, extra = excluded.extra, digest = excluded.digest,
+      url = excluded.url, deleted = excluded.deleted, changed_at = excluded.changed_at, read_at = excluded.read_at,
+      correlation_id = excluded.correlation_id, traceparent = excluded.traceparent,
+      revision = r.revision + (excluded.digest <> r.digest OR excluded.deleted <> r.deleted)::int
+  WHERE excluded.version COLLATE "C" >= r.version COLLATE "C"
+  RETURNING r.id, r.object, r.ref, r.revision, r.version, r.fields, r.extra, r.digest, r.deleted
+), changed AS (
+  SELECT k.* FROM kept k LEFT JOIN before b ON b.object = k.object AND b.ref = k.ref
+  WHERE b.ref IS NULL OR b.digest <> k.digest OR b.deleted <> k.deleted
+), history AS (
+  INSERT INTO record_version (record_id, revision, unit, version, fields, extra, deleted, correlation_id, at)
+  SELECT id, revision, %(unit)s, version, fields, extra, deleted, %(correlation_id)s, app_now() FROM changed
+), told AS (
+  INSERT INTO event (id, unit, type, source, subject, data, correlation_id, traceparent, at)
+  SELECT 'R' || id || '-' || revision, %(unit)s,
+         object || CASE WHEN deleted THEN '.deleted' WHEN revision = 1 THEN '.created' ELSE '.changed' END,
+         '/connections/' || %(connection)s, %(connection)s || ':' || ref,
+         jsonb_build_object('version', version), %(correlation_id)s, %(traceparent)s, app_now() FROM changed
+), marked AS (
+  INSERT INTO dirty AS d (contract, subject_id, due_at, correlation_id, traceparent)
+  SELECT DISTINCT ON (contract, subject_id) contract, subject_id, app_now(), %(correlation_id)s, %(traceparent)s FROM (
+    SELECT s.contract, c.id AS subject_id FROM changed c
+    JOIN unnest(%(contracts)s::text[], %(subjects)s::text[]) AS s(contract, object) ON s.object = c.object
+    UNION ALL
+    SELECT h.contract, h.subject_id FROM changed c JOIN handoff_input i ON i.record_id = c.id JOIN handoff h ON h.id = i.handoff_id
+  ) touched ORDER BY contract, subject_id
+  ON CONFLICT (contract, subject_id) DO UPDATE SET due_at = least(d.due_at, excluded.due_at)
+)
+SELECT id, object, ref FROM changed;
+
+-- name: keep_numbers
+-- Every number that people know a record by.
+INSERT INTO identifier (unit, value, record_id)
+SELECT %(unit)s, t.value, r.id
+FROM unnest(%(objects)s::text[], %(refs)s::text[], %(values)s::text[]) AS t(object, ref, value)
+JOIN record r ON r.connection = %(connection)s AND r.object = t.object AND r.ref = t.ref
+ORDER BY t.value, r.id
+ON CONFLICT DO NOTHING;
+
+-- name: due_cursors
+-- Sources that are due to be swept.
+SELECT connection, object, position, next_at FROM cursor WHERE next_at <= app_now() ORDER BY next_at, connection, object;
+
+-- name: claim_cursor
+-- One process at a time sweeps a source; the claim ends by itself after two minutes.
+UPDATE cursor SET next_at = app_now() + interval '2 minutes'
+WHERE connection = %(connection)s AND object = %(object)s AND next_at <= app_now()
+RETURNING position;
+
+-- name: move_cursor
+-- The sweep got this far; the next one is due at `every` seconds from now.
+UPDATE cursor SET position = %(position)s, read_at = app_now(), error = '', next_at = app_now() + make_interval(secs => %(every)s)
+WHERE connection = %(connection)s AND object = %(object)s;
+
+-- name: fail_cursor
+-- The source did not answer; what it said is shown, and it is asked again.
+UPDATE cursor SET error = %(error)s, next_at = app_now() + make_interval(secs => %(every)s)
+WHERE connection = %(connection)s AND object = %(object)s;
+
+-- name: open_cursor
+-- A source that is new starts at its beginning.
+INSERT INTO cursor (connection, object, next_at) VALUES (%(connection)s, %(object)s, app_now()) ON CONFLICT DO NOTHING;
+
+-- name: hurry_cursor
+-- Sweep this connection's sources now (after an outage, or when a person asks).
+UPDATE cursor SET next_at = app_now() WHERE connection = %(connection)s;
+
+-- name: next_cursor
+-- When the next sweep is due.
+SELECT min(next_at) FROM cursor;
