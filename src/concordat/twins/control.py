@@ -30,7 +30,7 @@ def control(twin: Twin, call: Call) -> Reply:
         return Reply({"error": f"no {call.method} {call.path}; there are: {', '.join(PAGES)}"}, 404)
     try:
         return Reply(page(twin, call, rest))
-    except (BadFault, ValueError, TypeError, KeyError, LookupError) as error:
+    except (BadFault, ValueError, TypeError, AttributeError, LookupError) as error:
         return Reply({"error": f"{type(error).__name__}: {error}"}, 422)
 
 
