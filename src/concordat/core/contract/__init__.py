@@ -28,6 +28,7 @@ from concordat.core.contract.parts import (
     Undo,
     Waive,
 )
+from concordat.core.contract.paths import LostPath, follow, object_behind
 from concordat.core.contract.step import Approve, Kind, Step, Tier
 from concordat.core.contract.words import Lasting
 
@@ -43,6 +44,7 @@ __all__ = [
     "Gather",
     "Kind",
     "Lasting",
+    "LostPath",
     "LateChange",
     "MoneyRules",
     "Opens",
@@ -63,4 +65,6 @@ __all__ = [
     "Totals",
     "Undo",
     "Waive",
+    "follow",
+    "object_behind",
 ]

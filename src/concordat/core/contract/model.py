@@ -24,6 +24,7 @@ from concordat.core.contract.parts import (
     ServiceLevel,
     Undo,
 )
+from concordat.core.contract.paths import object_behind
 from concordat.core.contract.step import Step
 from concordat.core.contract.words import Civil, Code, Count, Name, Rule, Text, Texts, Value, Word
 from concordat.errors import Invalid
@@ -112,9 +113,8 @@ class Contract(Word):
         return (self.subject, *self.with_)
 
     def object_of(self, record: str) -> str:
-        """Canonical object behind a record's name."""
-        relation = self.with_.get(record)
-        return (relation.object if relation else None) or record
+        """Canonical object behind a record's name; the name itself when nothing else tells it."""
+        return object_behind(record, self.subject, self.with_) or record
 
     def record_of(self, step: str) -> str:
         """Name of the record whose target object the step writes."""

@@ -71,7 +71,7 @@ class Step(Word):
     )
     of: Name | None = Field(
         None,
-        description="Record whose target is written; default: the one record of this object, else the subject.",
+        description="Record whose target is written; default: the record of this object, or the subject.",
     )
     as_: Name | None = Field(
         None, alias="as", description="Tells two target objects of one kind for one record apart."

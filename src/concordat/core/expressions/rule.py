@@ -157,7 +157,7 @@ def _odd_path(records: Mapping[str, Any], parts: tuple[str, ...]) -> object:
         value = value.get(part) if isinstance(value, Mapping) else None
         if value is None:
             return _GONE[min(depth, _DEEPEST)]
-    return value
+    return _odd_key(value)
 
 
 def _odd_key(value: Any) -> object:
