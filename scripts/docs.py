@@ -177,7 +177,8 @@ def faults() -> str:
         f"\n## {where}\n\n" + _table(("kind", "what happens"), _kinds(said)) for where, said in kinds.items()
     )
     return (
-        f"# Faults\n\n{GENERATED}\nWhat a [twin](twins.md) can be told to do wrong. Numbers in brackets are defaults.\n"
+        f"# Faults\n\n{GENERATED}\n"
+        "What a [twin](twins.md) can be told to do wrong. Numbers in brackets are defaults.\n"
         + "".join(lists)
     )
 
