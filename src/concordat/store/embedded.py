@@ -286,7 +286,7 @@ class _Place:
         return False
 
     def _pid_file(self) -> list[str]:
-        """Give pid, folder, start, port, socket folder, address, memory, state; an empty pid without a file."""
+        """Give pid, folder, start, port, socket folder, address, memory, state; no pid without a file."""
         path = self.data / "postmaster.pid"
         lines = path.read_text().splitlines() if path.exists() else []
         return [line.strip() for line in lines] or [""]

@@ -65,7 +65,7 @@ TRIES = 8
 
 
 class Database:
-    """One database and its roles. Opens nothing until asked; safe to use from many threads; `close` at the end.
+    """One database and its roles. Opens nothing until asked; safe for many threads; `close` it at the end.
 
     `engine()`, `app(units)`, `audit()` and `owner()` each give a connection inside a transaction that commits
     at the end of the block and is undone by an exception. They raise `NotReachable` and `Contended` for what

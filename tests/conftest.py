@@ -1,0 +1,117 @@
+"""What tests stand on: a PostgreSQL of the run's own, and a fresh migrated database for each test."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from concordat.settings import read_environment
+from concordat.store.database import OWNER, Database, bootstrap, grant_connect, passwords_from
+from concordat.store.embedded import Embedded
+from concordat.store.migrate import migrate
+
+BLANK, TEMPLATE = "concordat_blank", "concordat_template"
+MakeDatabase = Callable[[bool], Database]
+
+
+def machine_postgres(release: str) -> Path | None:
+    """Find the programs of a PostgreSQL that Debian installed."""
+    found = Path(f"/usr/lib/postgresql/{release}/bin")
+    return found if (found / "initdb").exists() else None
+
+
+def need(what: str, *, how: str) -> None:
+    """Skip a test for want of something; where everything is promised to be there, fail."""
+    message = f"{what} is not on this machine; {how}"
+    if read_environment().test_all:
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Embedded]:
+    """Run one server per test process, fast and fragile; CONCORDAT_TEST_POSTGRES=15: the machine's."""
+    release = read_environment().test_postgres
+    binaries = machine_postgres(release) if release else None
+    if release and not binaries:
+        pytest.exit(f"PostgreSQL {release} is not on this machine: apt-get install postgresql-{release}")
+    # Not below pytest's own folder: its 0700 would keep the server's system user out.
+    folder = Path(tempfile.mkdtemp(prefix="concordat-test-"))
+    running = Embedded.start(folder, durable=False, binaries=binaries)
+    try:
+        yield running
+    finally:
+        running.stop()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def passwords(server: Embedded) -> Mapping[str, str]:
+    return passwords_from(str(conninfo_to_dict(server.dsn_superuser)["password"]))
+
+
+@pytest.fixture(scope="session")
+def administrator(server: Embedded) -> Iterator[psycopg.Connection]:
+    """Make and drop databases; never what the application's behaviour is tested with."""
+    with psycopg.connect(server.dsn_superuser, autocommit=True) as conn:
+        yield conn
+
+
+@pytest.fixture(scope="session")
+def blank(server: Embedded, passwords: Mapping[str, str]) -> str:
+    """Make the roles, and a database with nothing in it."""
+    bootstrap(server.dsn_superuser, BLANK, passwords)
+    return BLANK
+
+
+@pytest.fixture(scope="session")
+def template(server: Embedded, passwords: Mapping[str, str]) -> str:
+    """Migrate once; each test's database is a copy."""
+    with Database(bootstrap(server.dsn_superuser, TEMPLATE, passwords), passwords) as db:
+        migrate(db)
+    return TEMPLATE
+
+
+@pytest.fixture
+def make_database(
+    server: Embedded,
+    passwords: Mapping[str, str],
+    administrator: psycopg.Connection,
+    request: pytest.FixtureRequest,
+) -> Iterator[MakeDatabase]:
+    """Make databases that vanish after the test: `make_database(True)` migrated, `(False)` empty."""
+    made: list[Database] = []
+
+    def make(migrated: bool) -> Database:  # noqa: FBT001
+        source = request.getfixturevalue("template" if migrated else "blank")
+        name = f"test_{next(NUMBERS)}"
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}")
+        administrator.execute(statement.format(*map(sql.Identifier, (name, source, OWNER))))
+        grant_connect(administrator, name)
+        address = conninfo_to_dict(server.dsn_superuser)
+        dsn = make_conninfo("", host=address["host"], port=address["port"], dbname=name)
+        made.append(Database(dsn, passwords))
+        return made[-1]
+
+    yield make
+    for db in made:
+        db.close()
+        name = conninfo_to_dict(db.dsn)["dbname"]
+        administrator.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(str(name))))
+
+
+NUMBERS = count(1)
+
+
+@pytest.fixture
+def database(make_database: MakeDatabase) -> Database:
+    """Give a migrated database of the test's own, reached through the four roles."""
+    return make_database(True)
