@@ -42,7 +42,7 @@ if ! .venv/bin/python -c '' 2>/dev/null; then
     "$python" -m venv .venv
 fi
 
-if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r scripts/bootstrap.lock; then
+if ! .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r scripts/bootstrap.lock; then
     say "The package index could not be read. Concordat installs from the index that pip is set to use; see: pip config list"
     exit 3
 fi
