@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -221,7 +222,7 @@ def test_an_unknown_system_is_named():
         start_twins(["sap"])
 
 
-def test_faults_are_loaded_from_a_file(tmp_path):
+def test_faults_are_loaded_from_a_file(tmp_path: Path):
     path = tmp_path / "faults.yaml"
     path.write_text("- {twin: acme, kind: status, status: 500}\n- {kind: latency, seconds: 2}\n")
     assert load_faults(path, ["acme", "other"]) == {

@@ -239,11 +239,6 @@ def load_faults(path: Path, systems: Sequence[str]) -> dict[str, list[Mapping[st
     """
     try:
         said = json.loads(path.read_text()) if path.suffix == ".json" else yaml.safe_load(path.read_text())
-        named = (
-            [(s, f) for s, fs in said.items() for f in fs]
-            if isinstance(said, dict)
-            else _named(said, systems)
-        )
         loaded: dict[str, list[Mapping[str, Any]]] = {system: [] for system in systems}
         for system, fault in _named(said, systems):
             Twin(system).faults.add(fault)
