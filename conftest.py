@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
-ALL = os.environ.get("CONCORDAT_TEST_ALL") == "1"  # noqa: TID251  settings of the test run, not of the product
+from concordat.settings import read_environment
+
+ALL = read_environment().test_all
 
 
 @pytest.hookimpl(wrapper=True)
