@@ -167,3 +167,9 @@ def test_a_claim_names_a_test_that_exists_or_says_not_yet(page: str, texts: Mapp
 def test_every_promise_is_listed_once(texts: Mapping[str, str]):
     listed = [claim for claim, _ in _proofs(texts["docs/explanation/promises.md"])]
     assert listed == [f"P{number}" for number in range(1, 25)]
+
+
+def test_every_environment_variable_is_documented(texts: Mapping[str, str]):
+    known = re.compile(r"`(CONCORDAT_[A-Z_]+)")
+    read = set(re.findall(r"\"(CONCORDAT_[A-Z_]+)\"", texts["src/concordat/settings.py"]))
+    assert set(known.findall(texts["docs/reference/interfaces.md"])) == read
