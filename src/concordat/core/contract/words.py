@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, cast
 
 from pydantic import (
     BaseModel,
@@ -22,10 +22,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from concordat.core.money import Money
+from concordat.core.sla import Span
 from concordat.errors import Invalid
-
-if TYPE_CHECKING:
-    from concordat.core.sla import Span
 
 __all__ = [
     "Amount",
@@ -155,8 +153,6 @@ class Lasting(RootModel[str]):
     @field_validator("root")
     @classmethod
     def _parses(cls, text: str) -> str:
-        from concordat.core.sla import Span  # noqa: PLC0415
-
         try:
             Span.parse(text)
         except (Invalid, ValueError) as error:
@@ -173,6 +169,4 @@ class Lasting(RootModel[str]):
     @property
     def span(self) -> Span:
         """The length, with business time kept apart from elapsed time."""
-        from concordat.core.sla import Span  # noqa: PLC0415
-
         return Span.parse(self.root)
