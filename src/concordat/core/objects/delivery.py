@@ -28,6 +28,7 @@ from concordat.core.objects.form import (
 
 __all__ = [
     "Assignment",
+    "AssignmentRelease",
     "BookedDay",
     "Channel",
     "Forecast",
@@ -35,6 +36,7 @@ __all__ = [
     "Message",
     "Milestone",
     "Project",
+    "ProjectBudget",
     "ResourceRequest",
     "Retainer",
     "Task",
@@ -106,6 +108,19 @@ class Project(Canonical):
     cost_centre: Text | None = said("Cost centre, as text: 0410")
 
 
+class ProjectBudget(Canonical):
+    """A version of a project's budget, or a change of it."""
+
+    object_name = "project_budget"
+
+    project: Annotated[Reference, To("project")] | None = said("The project")
+    version: Whole | None = said("Which budget this is; the baseline is 1")
+    hours: Number | None = said("Hours")
+    cost: Money | None = said("Cost")
+    revenue: Money | None = said("Revenue")
+    effective_from: CivilDate | None = said("First day it counts")
+
+
 class ResourceRequest(Canonical):
     """A demand for somebody; soft before the deal closes, hard at signature."""
 
@@ -157,6 +172,17 @@ class Assignment(Canonical):
     cost_centre: Text | None = said("Cost centre, as text: 0410")
     work_location: Text | None = said("Place of work, for tax and permit")
     supersedes: Annotated[Reference, To("assignment")] | None = said("The booking it takes the place of")
+
+
+class AssignmentRelease(Canonical):
+    """A booking ended before its time."""
+
+    object_name = "assignment_release"
+
+    assignment: Annotated[Reference, To("assignment")] | None = said("The booking")
+    project: Annotated[Reference, To("project")] | None = said("All bookings of this project")
+    released_from: CivilDate | None = said("First day that is free again")
+    reason: Text | None = said("Why")
 
 
 class Milestone(Canonical):

@@ -28,6 +28,7 @@ __all__ = [
     "Money",
     "Number",
     "Part",
+    "Posted",
     "Percent",
     "Reference",
     "TargetRef",
@@ -251,3 +252,12 @@ class Canonical(Part):
     extra: Mapping[str, Any] = Field(
         default_factory=dict, description="What a source sent and this object does not know, by path"
     )
+
+
+class Posted(Canonical):
+    """What every posting has besides its own amount: the same in two more currencies, with the rates."""
+
+    functional_amount: Money | None = said("The amount in the currency of the company's books")
+    functional_rate: Annotated[Reference, To("exchange_rate")] | None = said("The rate used for that")
+    group_amount: Money | None = said("The amount in the currency of the group")
+    group_rate: Annotated[Reference, To("exchange_rate")] | None = said("The rate used for that")

@@ -9,13 +9,25 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from concordat.core.objects import delivery, parties, people, sales
+from concordat.core.objects import (
+    billing,
+    books,
+    cash,
+    delivery,
+    parties,
+    people,
+    rates,
+    revenue,
+    sales,
+    supply,
+    work,
+)
 from concordat.core.objects.form import Canonical, Kind, KindName, Part, To
 from concordat.errors import NotFound
 
 __all__ = ["OBJECTS", "FieldFact", "fields_of", "json_schema", "object_type", "part_fields"]
 
-_FAMILIES = (parties, sales, delivery, people)
+_FAMILIES = (parties, sales, rates, delivery, people, work, billing, revenue, cash, supply, books)
 
 OBJECTS: Mapping[str, type[Canonical]] = {
     member.object_name: member
