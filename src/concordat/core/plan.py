@@ -1,8 +1,8 @@
 """What must be true: `plan(contract, subject, related)` gives the desired effects of one handoff.
 
 Pure: no I/O, no clock, no chance. The same records give the same plan, byte for byte, so planning again is free of
-harm and a digest tells whether anything changed. What was already done is not looked at here; `compare` in
-`concordat.core.late` decides what a difference means.
+harm and a digest tells whether anything changed. What was already done is not looked at here; `concordat.core.late`
+decides what a difference means.
 
 Used by the examples beside each contract: `plan(contract, subject, related, targets)` with `Known` records.
 """
@@ -19,6 +19,7 @@ from typing import Any
 from concordat.core.contract import Contract, Requirement, Step
 from concordat.core.expressions import Unknown, compile_rule
 from concordat.core.keys import digest, record_key
+from concordat.core.sla import Span
 
 __all__ = ["Desired", "Known", "Missing", "Plan", "Planner", "Stance", "plan"]
 
@@ -85,13 +86,15 @@ class Desired:
     object: str = ""
     operation: str = "put"
     owner_id: int = 0
+    place: str = ""
+    """Tells target objects of one kind for one owner apart: `as` and the item's key."""
     record_key: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
     after: tuple[str, ...] = ()
     optional: bool = False
     owner: str = ""
-    due: str = ""
+    due_span: Span | None = None
     if_unavailable: str = "pending"
 
 
@@ -211,10 +214,14 @@ class _Requirement:
         if self._unless is not None and self._unless.evaluate(fields) is True:
             return None
         if self._is_field:
-            present = self._rule.value(fields) not in (None, "", [], {})
+            present = _known(self._rule.value(fields)) not in (None, "", [], {})
         else:
             present = self._rule.evaluate(fields) is True
         return None if present else self._missing
+
+
+def _known(value: Any) -> Any:
+    return None if isinstance(value, Unknown) else value
 
 
 Take = Callable[[Records, Fields], Any]
@@ -243,16 +250,15 @@ class _PlannedStep:
                 return ()
         if self._each is None:
             return (self._one(records, fields, ""),)
-        items = self._each.value(fields) or ()
+        items = _known(self._each.value(fields)) or ()
         return tuple(self._one(records, {**fields, "item": item}, _item_key(item)) for item in items)
 
     def _one(self, records: Records, fields: Fields, item: str) -> Desired:
         step = self.step
         owner = records[self._record]
         document = self._document(records, fields)
-        place = step.as_ or ""
-        identity = "/".join(part for part in (place, item) if part)
-        key = record_key(step.system, step.word, owner.ref, identity) if step.kind == "put" else ""
+        place = "/".join(part for part in (step.as_ or "", item) if part)
+        key = record_key(step.system, step.word, owner.ref, place) if step.kind == "put" else ""
         return Desired(
             step=self.name,
             item=item,
@@ -261,21 +267,22 @@ class _PlannedStep:
             object=step.word,
             operation={"put": "put", "check": "ask"}.get(step.kind, step.kind),
             owner_id=owner.id,
+            place=place,
             record_key=key,
             fields=document,
             digest=digest(document),
             after=step.after,
             optional=step.optional,
             owner=step.owner or self.contract.case_owner,
-            due=step.due.text if step.due else "",
+            due_span=step.due.span if step.due else None,
             if_unavailable=step.if_unavailable,
         )
 
     def _document(self, records: Records, fields: Fields) -> dict[str, Any]:
         if self.step.kind == "check":
-            return {"for": self._for.value(fields)} if self._for else {}
+            return {"for": _known(self._for.value(fields))} if self._for else {}
         if self.step.kind == "emit":
-            return {name: known.ref for name, known in records.items()}
+            return {"event": self.step.word, "data": {name: known.ref for name, known in records.items()}}
         if not self._takes:
             whole = records[self._record].fields
             return {k: v for k, v in whole.items() if v is not None and self._takes_field(k)}
@@ -319,13 +326,7 @@ def _take(contract: Contract, text: str) -> Take:
         return lambda records, _fields: _reference(records.get(related))
     rule = compile_rule(text)
 
-    def value(_records: Records, fields: Fields) -> Any:
-        found = rule.value(fields)
-        if isinstance(found, Unknown):
-            return None
-        return found
-
-    return value
+    return lambda _records, fields: _known(rule.value(fields))
 
 
 def _reference(known: Known | None) -> Mapping[str, Any] | None:

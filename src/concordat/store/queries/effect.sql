@@ -46,10 +46,10 @@ WITH wanted AS (
 ), made AS (
   INSERT INTO effect (unit, handoff_id, step, item, kind, lane_id, link_id, after, optional, desired, digest, state, owner,
                       due_at, ready_at, applied_at, verified_at)
-  SELECT unit, handoff_id, step, item, kind, lane_id, link_id, string_to_array(nullif(after, ''), ','), optional, desired, digest,
+  SELECT unit, handoff_id, step, item, kind, lane_id, link_id, coalesce(string_to_array(nullif(after, ''), ','), '{}'), optional, desired, digest,
          state, team, due_at, CASE WHEN state <> 'blocked' THEN app_now() END,
          CASE WHEN state = 'verified' THEN app_now() END, CASE WHEN state = 'verified' THEN app_now() END
-  FROM (SELECT unit, handoff_id, step, item, kind, lane_id, link_id, coalesce(after, '') AS after, optional, desired, digest, state, team, due_at FROM wanted) w
+  FROM wanted
   RETURNING id, lane_id, state
 ), working AS (
   INSERT INTO work (effect_id, lane_id, due_at) SELECT id, lane_id, app_now() FROM made WHERE state = 'ready'
@@ -95,7 +95,7 @@ WITH due AS MATERIALIZED (
   FROM due JOIN effect e ON e.id = due.effect_id LEFT JOIN link l ON l.id = e.link_id
 ), sorted AS MATERIALIZED (
   SELECT s.*, CASE
-    WHEN s.state = 'ready' AND s.kind = 'put' AND s.link_state <> 'reserved' AND s.link_digest = s.digest THEN 'unchanged'
+    WHEN s.state IN ('ready', 'pending') AND s.kind = 'put' AND s.link_state <> 'reserved' AND s.link_digest = s.digest THEN 'unchanged'
     WHEN s.rank > 1 OR s.busy THEN 'later'
     WHEN s.state IN ('sending', 'in_doubt') THEN 'resolve'
     WHEN s.state = 'applied' THEN 'verify'
@@ -189,3 +189,17 @@ WITH freed AS (
   WHERE m.kind = 'emit' AND s.handoff_id = m.handoff_id AND s.until = m.step AND s.met_at IS NULL
 )
 SELECT lane_id, kind, count(*) AS many FROM moved GROUP BY lane_id, kind;
+
+-- name: supersede
+-- These effects are not wanted any more before they were sent.
+WITH gone AS (DELETE FROM work w USING effect e WHERE w.effect_id = e.id AND e.id = ANY(%(ids)s::bigint[]))
+UPDATE effect SET state = 'superseded', waits_for = '' WHERE id = ANY(%(ids)s::bigint[])
+  AND state IN ('blocked', 'ready', 'pending', 'held');
+
+-- name: supersede_unsent
+-- Whatever these handoffs have not sent yet is not wanted any more.
+WITH gone AS (
+  UPDATE effect SET state = 'superseded', waits_for = '' WHERE handoff_id = ANY(%(handoffs)s::bigint[])
+  AND state IN ('blocked', 'ready', 'pending', 'held') RETURNING id
+)
+DELETE FROM work w USING gone g WHERE w.effect_id = g.id;

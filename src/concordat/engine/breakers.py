@@ -1,0 +1,57 @@
+"""Breakers: a connection that is down is probed once a minute by one worker, not hammered by all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from concordat.core.settle import reaction
+from concordat.errors import VendorError
+from concordat.engine.world import log
+from concordat.store.database import Connection
+from concordat.store.queries import QUERIES
+
+__all__ = ["TRIPS_AFTER", "Gate", "gate", "went"]
+
+TRIPS_AFTER = 3
+"""Calls in a row that find the connection down."""
+FIRST_PROBE = 5.0
+"""Seconds until the first probe of a connection that has just been found down."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gate:
+    """Whether calls to a connection may be made now."""
+
+    closed: bool = False
+    probe: bool = False
+    """One call, to see whether it answers again."""
+
+
+def gate(conn: Connection, connection: str) -> Gate:
+    """Ask for passage. While a connection is down, what is ready for it is shown as pending."""
+    down = {row["connection"]: row for row in conn.execute(QUERIES.breaker.open_ones)}
+    if connection not in down:
+        return Gate()
+    if conn.execute(QUERIES.breaker.probe, {"connection": connection}).fetchone():
+        return Gate(probe=True)
+    row = down[connection]
+    parameters = {"connection": connection, "waits_for": row["reason"], "probe_at": row["probe_at"]}
+    waiting = [r["handoff_id"] for r in conn.execute(QUERIES.breaker.hold_back, parameters)]
+    if waiting:
+        conn.execute(QUERIES.handoff.derive_states, {"ids": waiting})
+    return Gate(closed=True)
+
+
+def went(conn: Connection, connection: str, errors: Sequence[VendorError | None]) -> None:
+    """Count what calls found: any answer closes the breaker, failures in a row open it."""
+    if not errors:
+        return
+    rows = [reaction(error) if error is not None else None for error in errors]
+    if all(row is not None and row.trips for row in rows):
+        reason = next(row.waits_for for row in rows if row is not None).format(system=connection)
+        parameters = {"connection": connection, "reason": reason, "most": TRIPS_AFTER, "first_probe": FIRST_PROBE}
+        state = conn.execute(QUERIES.breaker.fail, parameters).fetchone() or {}
+        log.warning("connection.failing", connection=connection, reason=reason, breaker=state.get("state"))
+        return
+    conn.execute(QUERIES.breaker.close, {"connection": connection})

@@ -1,0 +1,77 @@
+"""Lanes: claim, call, settle. One round takes due work of one (connection, object, operation) through all three.
+
+Claiming and settling are one transaction each; the calls between them hold none. A claimed row carries a fence, and
+only who still holds it may settle: a late worker's answer changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from concordat.engine.breakers import Gate, gate, went
+from concordat.engine.calls import Claimed, call_all
+from concordat.engine.settling import settle
+from concordat.engine.world import Lane, World
+from concordat.store.database import Connection, now
+from concordat.store.queries import QUERIES
+
+__all__ = ["Drained", "drain"]
+
+ROUND = 500
+"""Most rows of one round; bounds memory and the length of a transaction."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drained:
+    """What one round did: rows taken, and lanes that have work because of it."""
+
+    taken: int = 0
+    lanes: frozenset[int] = frozenset()
+
+
+def drain(world: World, lane: Lane, *, worker: int, pool: Executor) -> Drained:
+    """One round of one lane. Nothing taken means that nothing is due."""
+    with world.db.engine() as conn:
+        allowed = gate(conn, lane.connection)
+        claimed = _claim(world, conn, lane, allowed, worker)
+    if not claimed:
+        return Drained()
+    outcomes = call_all(world, lane, claimed, pool)
+    with world.db.engine() as conn:
+        lanes = settle(world, conn, lane, outcomes, worker=worker)
+        went(conn, lane.connection, [o.error for o in outcomes if o.called])
+    return Drained(taken=len(claimed), lanes=lanes)
+
+
+def _claim(world: World, conn: Connection, lane: Lane, allowed: Gate, worker: int) -> Sequence[Claimed]:
+    if allowed.closed:
+        return ()
+    facts = world.facts(lane)
+    batch = facts.write_batch if facts and lane.operation == "put" else 1
+    parallel = facts.parallel if facts else 4
+    window = facts.settle_window if facts else timedelta(0)
+    rows = conn.execute(
+        QUERIES.effect.claim,
+        {
+            "lane": lane.id,
+            "limit": 1 if allowed.probe else min(ROUND, batch * parallel),
+            "worker": worker,
+            "settle_window": window.total_seconds(),
+        },
+    ).fetchall()
+    refs = _refs(conn, rows)
+    at = now(conn)
+    return [Claimed.of(row, lane, refs, at) for row in rows]
+
+
+def _refs(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> Mapping[tuple[int, str, str, str], Mapping[str, Any]]:
+    """What the targets call the objects that these documents refer to."""
+    owners = {value["$ref"]["owner"] for row in rows for value in row["desired"].values() if isinstance(value, dict) and "$ref" in value}
+    if not owners:
+        return {}
+    found = conn.execute(QUERIES.effect.refs, {"owners": sorted(owners)})
+    return {(r["owner_id"], r["connection"], r["object"], r["item"]): r for r in found}

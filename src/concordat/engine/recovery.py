@@ -1,0 +1,35 @@
+"""The sweep that makes every lost wake-up harmless: dead workers, stray work, overdue waits, months ahead."""
+
+from __future__ import annotations
+
+from concordat.engine.world import World, log
+from concordat.store.queries import QUERIES
+
+__all__ = ["SILENCE", "mend", "tidy"]
+
+SILENCE = 10.0
+"""Seconds without a beat after which a worker is presumed dead; its claims are taken over, its calls looked up."""
+
+
+def mend(world: World, worker: int) -> None:
+    """Take over what dead workers held, put stray work back, raise one alert per cause for what is overdue."""
+    with world.db.engine() as conn:
+        taken = conn.execute(QUERIES.recovery.take_over, {"worker": worker, "silence": SILENCE}).fetchall()
+        alerts = conn.execute(QUERIES.recovery.overdue).fetchall()
+        late = conn.execute(QUERIES.recovery.clocks).fetchall()
+    if taken:
+        log.warning("work.taken_over", rows=len(taken))
+    for alert in alerts:
+        log.warning("alert.raised", owner=alert["owner"], cause=alert["cause"], items=alert["items"], money=alert["money"])
+    for clock in late:
+        log.warning("service_level.late", handoff=clock["handoff_id"], name=clock["name"], owner=clock["owner"], breached=bool(clock["breached_at"]))
+
+
+def tidy(world: World) -> None:
+    """Once a minute: expired keys go, partitions of the coming months are opened, stray work is put back."""
+    with world.db.engine() as conn:
+        conn.execute(QUERIES.recovery.open_months)
+        conn.execute(QUERIES.recovery.tidy)
+        stray = conn.execute(QUERIES.recovery.stray).fetchall()
+    if stray:
+        log.error("work.stray", rows=len(stray))

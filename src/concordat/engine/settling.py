@@ -1,0 +1,216 @@
+"""Settling: outcomes to states, by the tables of the core, in one transaction with everything that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from concordat.core.settle import Verdict, after_absence, after_error, reaction
+from concordat.core.states import EffectState, move
+from concordat.engine.calls import Outcome
+from concordat.engine.cases import CaseDraft, open_cases
+from concordat.engine.world import Lane, World, log
+from concordat.store.database import Connection, dumps, now
+from concordat.store.queries import QUERIES
+
+__all__ = ["settle"]
+
+E = EffectState
+READ_AGAIN = timedelta(seconds=5)
+ASK_AGAIN = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Settled:
+    outcome: Outcome
+    verdict: Verdict
+    word: str
+    """The attempt's outcome, in one word."""
+    error: str = ""
+
+
+def settle(world: World, conn: Connection, lane: Lane, outcomes: Sequence[Outcome], *, worker: int) -> frozenset[int]:
+    """Keep what became of a round; says which lanes have work because of it."""
+    at = now(conn)
+    handoffs = sorted({o.row.handoff for o in outcomes})
+    conn.execute(QUERIES.handoff.lock_for_settling, {"ids": handoffs})
+    settled = [_judge(world, lane, outcome, at) for outcome in outcomes]
+    mine = {row["effect_id"] for row in conn.execute(QUERIES.effect.settle, {**_arrays(settled), "worker": worker})}
+    late = len(settled) - len(mine)
+    if late:
+        log.warning("settle.late", connection=lane.connection, rows=late)
+    kept = [s for s in settled if s.outcome.row.id in mine]
+    lanes = free(conn, handoffs)
+    _cases(world, conn, lane, kept, at)
+    conn.execute(QUERIES.handoff.derive_states, {"ids": handoffs})
+    return lanes
+
+
+def free(conn: Connection, handoffs: Sequence[int]) -> frozenset[int]:
+    """Free what waited for these handoffs' steps; an event that is published may free more."""
+    lanes: set[int] = set()
+    while True:
+        rows = conn.execute(QUERIES.effect.unblock, {"handoffs": list(handoffs)}).fetchall()
+        lanes |= {row["lane_id"] for row in rows if row["kind"] != "emit"}
+        if not any(row["kind"] == "emit" for row in rows):
+            return frozenset(lanes)
+
+
+# ── judging ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _judge(world: World, lane: Lane, outcome: Outcome, at: datetime) -> _Settled:
+    """One verdict per outcome, each a legal move."""
+    row = outcome.row
+    settled = _verdict(world, lane, outcome, at)
+    before = {"write": E.SENDING, "ask": E.SENDING, "adopt": E.SENDING, "resolve": E.IN_DOUBT, "verify": E.APPLIED}
+    move(before.get(row.act, E.READY), settled.verdict.state)
+    return settled
+
+
+def _verdict(world: World, lane: Lane, outcome: Outcome, at: datetime) -> _Settled:
+    row = outcome.row
+    if outcome.error is not None:
+        return _failed(world, lane, outcome, at)
+    if outcome.answer is not None:
+        return _answered(outcome)
+    if outcome.many > 1:
+        says = f"{outcome.many} records at {lane.connection} carry the key {row.record_key}"
+        return _Settled(outcome=outcome, verdict=Verdict(state=E.HELD, case="refused"), word="ambiguous", error=says)
+    if outcome.many < 0:
+        return _unsearchable(outcome)
+    if row.act == "adopt":
+        return _adopted(outcome)
+    if outcome.absent:
+        verdict = after_absence(now=at, settle_by=row.settle_by or at, tries=row.tries, spread=_spread(row.id))
+        return _Settled(outcome=outcome, verdict=verdict, word="absent")
+    return _done(outcome, lane)
+
+
+def _done(outcome: Outcome, lane: Lane) -> _Settled:
+    if outcome.differs and outcome.row.act != "resolve":
+        fields = ", ".join(outcome.differs)
+        says = f"{lane.connection} accepted the write but holds something else in: {fields}"
+        return _Settled(outcome=outcome, verdict=Verdict(state=E.HELD, case="refused"), word="differs", error=says)
+    if outcome.differs:
+        return _Settled(outcome=outcome, verdict=Verdict(state=E.READY, wait=timedelta(0)), word="found")
+    if outcome.read:
+        return _Settled(outcome=outcome, verdict=Verdict(state=E.VERIFIED), word=outcome.disposition or "verified")
+    wait = READ_AGAIN if outcome.readable and outcome.called else None
+    return _Settled(outcome=outcome, verdict=Verdict(state=E.APPLIED, wait=wait), word=outcome.disposition or "applied")
+
+
+def _answered(outcome: Outcome) -> _Settled:
+    answer = outcome.answer
+    if answer is None or answer.met:
+        return _Settled(outcome=outcome, verdict=Verdict(state=E.VERIFIED), word="met")
+    waits = Verdict(state=E.PENDING, wait=ASK_AGAIN, waits_for=answer.says or "the answer is no")
+    return _Settled(outcome=outcome, verdict=waits, word="not met", error=answer.says)
+
+
+def _adopted(outcome: Outcome) -> _Settled:
+    """Found and equal, found and different, or not there: reported, never written."""
+    if outcome.absent:
+        verdict = Verdict(state=E.HELD)
+        return _Settled(outcome=outcome, verdict=verdict, word="not found", error="not found at the target; older than `since`, so not made")
+    if outcome.differs:
+        says = "adopted; differs in: " + ", ".join(outcome.differs)
+        return _Settled(outcome=outcome, verdict=Verdict(state=E.APPLIED), word="differs", error=says)
+    return _Settled(outcome=outcome, verdict=Verdict(state=E.VERIFIED), word="adopted")
+
+
+def _unsearchable(outcome: Outcome) -> _Settled:
+    """In doubt at a target that cannot be searched: repeat where repeating is harmless, else ask a person."""
+    if not outcome.absent:
+        return _Settled(outcome=outcome, verdict=Verdict(state=E.READY, wait=timedelta(0)), word="repeatable")
+    says = "sent, no answer, and the target cannot be searched: look there, then retry or skip"
+    return _Settled(outcome=outcome, verdict=Verdict(state=E.HELD, case="held"), word="unknown", error=says)
+
+
+def _failed(world: World, lane: Lane, outcome: Outcome, at: datetime) -> _Settled:
+    row, error = outcome.row, outcome.error
+    if error is None:
+        raise AssertionError
+    word = reaction(error).word
+    verdict = after_error(
+        error,
+        policy=world.policy(row.contract, word),
+        tries=row.tries,
+        failing_for=at - (row.failing_since or at),
+        spread=_spread(row.id),
+        system=lane.connection,
+        now=at,
+    )
+    if row.act == "resolve" and verdict.state in (E.PENDING, E.READY):
+        verdict = Verdict(state=E.IN_DOUBT, wait=verdict.wait, waits_for=f"{lane.connection} is asked again whether it was written")
+    if verdict.state is E.IN_DOUBT and not verdict.waits_for:
+        verdict = Verdict(state=E.IN_DOUBT, wait=verdict.wait, waits_for=f"{lane.connection} gave no certain answer")
+    says = f"{error.message}" + (f" ({error.code})" if error.code else "")
+    return _Settled(outcome=outcome, verdict=verdict, word="failed", error=says)
+
+
+def _spread(effect: int) -> float:
+    """A number between 0 and 1 that is an effect's own, so that many do not come back in one instant."""
+    return (effect * 2654435761 % 1000) / 1000
+
+
+# ── keeping ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _arrays(settled: Sequence[_Settled]) -> dict[str, list[Any]]:
+    outcomes = [s.outcome for s in settled]
+    return {
+        "effects": [o.row.id for o in outcomes],
+        "fences": [o.row.fence for o in outcomes],
+        "states": [s.verdict.state.value for s in settled],
+        "waits": [s.verdict.wait.total_seconds() if s.verdict.wait is not None else None for s in settled],
+        "waits_for": [s.verdict.waits_for for s in settled],
+        "errors": [s.error for s in settled],
+        "classes": [type(o.error).__name__ if o.error else "" for o in outcomes],
+        "refs": [o.ref for o in outcomes],
+        "urls": [o.url for o in outcomes],
+        "versions": [o.version for o in outcomes],
+        "digests": [o.row.digest if not o.differs else "" for o in outcomes],
+        "acts": [o.row.act if o.row.act != "drop" else "unchanged" for o in outcomes],
+        "outcomes": [s.word for s in settled],
+        "ms": [o.ms for o in outcomes],
+        "differs": [dumps(o.differs) if o.differs else None for o in outcomes],
+        "items": [o.items for o in outcomes],
+    }
+
+
+def _cases(world: World, conn: Connection, lane: Lane, settled: Sequence[_Settled], at: datetime) -> None:
+    held = [s for s in settled if s.verdict.case]
+    if held:
+        open_cases(conn, [_case(world, lane, s, at) for s in held])
+    fine = [s.outcome.row.id for s in settled if s.verdict.state in (E.VERIFIED, E.APPLIED) and s.outcome.row.tries > 1]
+    if fine:
+        conn.execute(QUERIES.case.resolve_effects, {"effects": fine, "resolution": "it went through"})
+
+
+def _case(world: World, lane: Lane, settled: _Settled, at: datetime) -> CaseDraft:
+    row = settled.outcome.row
+    contract = world.contracts.get(row.contract)
+    span = contract.cases.due if contract and contract.cases else None
+    error = settled.outcome.error
+    return CaseDraft(
+        unit=row.unit,
+        kind=settled.verdict.case,
+        contract=row.contract,
+        handoff=row.handoff,
+        effect=row.id,
+        title=f"{row.step} in {lane.connection}: {settled.error}",
+        owner=row.owner or (contract.case_owner if contract else "operations"),
+        facts={
+            "system": lane.connection,
+            "object": lane.object,
+            "step": row.step,
+            "class": type(error).__name__ if error else settled.word,
+            "code": error.code if error else "",
+            "field": error.field if error else "",
+            "differs": dict(settled.outcome.differs),
+        },
+        due_at=world.due(row.owner, span.span, at) if span else None,
+    )

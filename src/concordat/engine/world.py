@@ -1,0 +1,116 @@
+"""What an engine is wired to: the database, the connections, the contracts, the calendars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+
+import structlog
+
+from concordat.core.contract import Contract
+from concordat.core.plan import Planner
+from concordat.core.settle import Policy
+from concordat.core.sla import BusinessCalendar, Span, due
+from concordat.sdk.spec import Connector, ObjectFacts
+from concordat.store.database import Connection, Database
+from concordat.store.queries import QUERIES
+
+__all__ = ["Lane", "World", "log"]
+
+log = structlog.get_logger("concordat.engine")
+
+DEFAULT_BRAKE = 500
+"""Subjects an hour that a transactional contract may start without a word about it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lane:
+    """All ready effects of one (connection, object, operation)."""
+
+    id: int
+    connection: str
+    object: str
+    operation: str
+
+
+@dataclass(kw_only=True)
+class World:
+    """Everything the engine needs; made once by `wiring`, shared by all threads of a process."""
+
+    db: Database
+    unit: str
+    connectors: Mapping[str, Connector]
+    contracts: Mapping[str, Contract]
+    """Active and runnable contracts by name."""
+    calendars: Mapping[str, BusinessCalendar]
+    """By team; `""` is the firm's."""
+    sweeps: Mapping[str, timedelta] = field(default_factory=dict)
+    """How often each source connection is swept."""
+    _lanes: dict[int, Lane] = field(default_factory=dict)
+
+    @cached_property
+    def planners(self) -> Mapping[str, Planner]:
+        """One planner per contract, knowing which fields each target holds."""
+        targets = {
+            (name, object_): facts.fields
+            for name, connector in self.connectors.items()
+            for object_, facts in connector.facts.targets.items()
+            if facts.fields
+        }
+        return {name: Planner(contract, targets) for name, contract in self.contracts.items()}
+
+    @cached_property
+    def subjects(self) -> tuple[list[str], list[str]]:
+        """Contract names and the canonical object each is about, side by side."""
+        return list(self.contracts), [contract.subject for contract in self.contracts.values()]
+
+    def facts(self, lane: Lane) -> ObjectFacts | None:
+        """What the lane's target declares; None for a question."""
+        return self.connectors[lane.connection].facts.targets.get(lane.object)
+
+    def policy(self, contract: str, word: str) -> Policy:
+        """How patiently this contract tries again after this class of error."""
+        known = self.contracts.get(contract)
+        return Policy.of(known.retry.get(word) if known else None)  # type: ignore[call-overload]
+
+    def due(self, team: str, span: Span, start: datetime) -> datetime:
+        """When something of this team is due, in its business hours."""
+        calendar = self.calendars.get(team) or self.calendars[""]
+        return due(start, span, calendar)
+
+    def lanes(self, conn: Connection) -> Mapping[int, Lane]:
+        """Every lane, read again when a new one may be there."""
+        rows = conn.execute(QUERIES.effect.lanes).fetchall()
+        self._lanes = {row["id"]: Lane(**row) for row in rows}
+        return self._lanes
+
+    def lane_ids(self, conn: Connection) -> Mapping[tuple[str, str, str], int]:
+        """Lane by (connection, object, operation), opening those that contracts need."""
+        if not self._lanes:
+            self._open_lanes(conn)
+        return {(lane.connection, lane.object, lane.operation): lane.id for lane in self._lanes.values()}
+
+    def lane(self, id_: int) -> Lane:
+        """One lane by id."""
+        return self._lanes[id_]
+
+    def _open_lanes(self, conn: Connection) -> None:
+        wanted = sorted(
+            {
+                (step.system, step.word, operation)
+                for contract in self.contracts.values()
+                for step in contract.steps.values()
+                for operation in {"put": ("put", "adopt"), "check": ("ask",)}.get(step.kind, ())
+            }
+        )
+        conn.execute(
+            QUERIES.effect.open_lanes,
+            {
+                "connections": [w[0] for w in wanted],
+                "objects": [w[1] for w in wanted],
+                "operations": [w[2] for w in wanted],
+            },
+        )
+        self.lanes(conn)
