@@ -21,6 +21,7 @@ from concordat.core.objects.form import (
     Whole,
     Words,
     said,
+    several,
 )
 
 __all__ = [
