@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concordat.core.contract.model import Channel, Contract, ErrorClass
+from concordat.core.contract.overlay import Overlay, apply_overlay
 from concordat.core.contract.parts import (
     Brake,
     Cases,
@@ -48,6 +49,7 @@ __all__ = [
     "LostPath",
     "MoneyRules",
     "Opens",
+    "Overlay",
     "Ownership",
     "Price",
     "Reaction",
@@ -65,6 +67,7 @@ __all__ = [
     "Totals",
     "Undo",
     "Waive",
+    "apply_overlay",
     "follow",
     "object_behind",
 ]

@@ -56,12 +56,8 @@ class Contract(Word):
     channel: Channel = Field(
         "transactional", description="Urgency: at once, after a short linger, on a schedule."
     )
-    extends: Code | None = Field(None, description="Contract that this overlay changes in a few places.")
-    connections: dict[Code, Code] = Field(
-        default_factory=dict, description="Overlay: connection of the base to connection of this unit."
-    )
-    value_maps: dict[Path, Code] = Field(
-        default_factory=dict, description="Field to the value map it passes."
+    extends: Code | None = Field(
+        None, description="Set by an overlay: the contract and version it was laid over."
     )
 
     subject: Name = Field(description="Canonical object; one handoff per subject.")

@@ -76,7 +76,7 @@ class LoadedExamples:
 
 
 def load_examples(text: str, *, file: str, contract: Contract) -> LoadedExamples:
-    """Read the examples of a contract. Records become what the canonical objects say; money is `1.00 EUR`."""
+    """Read the examples of a contract; records become what the canonical objects say."""
     source = read(text, file)
     sheet = _sheet(source) if not source.faults else None
     if sheet is None:
@@ -92,7 +92,7 @@ def load_examples(text: str, *, file: str, contract: Contract) -> LoadedExamples
 
 
 def differences(contract: Contract, example: Example) -> tuple[str, ...]:
-    """Return every difference between the plan that results and the one that must; nothing when they agree."""
+    """Return every difference between the plan that results and the one that must."""
     return tuple(_differences(_planned(contract, example), example.expect))
 
 
@@ -201,6 +201,4 @@ def _agrees(found: Any, wanted: Any) -> bool:
         )
     if isinstance(found, Mapping):
         return bool(_money(wanted) == found)
-    if isinstance(found, bool):
-        return wanted == str(found).lower()
-    return wanted == (found if isinstance(found, str) else str(found))
+    return str(wanted) == (str(found).lower() if isinstance(found, bool) else str(found))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from concordat.core.contract import Contract
+from concordat.core.contract import Contract, Overlay, apply_overlay
+from concordat.core.expressions.kinds import nearest
 from concordat.core.language.check import check
-from concordat.core.language.fault import Fault
+from concordat.core.language.fault import Fault, Loc, didyoumean
+from concordat.core.language.mend import UNNAMED
 from concordat.core.language.place import Desk
 from concordat.core.language.shape import fit
 from concordat.core.language.source import Source, read
@@ -28,18 +30,50 @@ class Loaded:
         return self.contract is not None
 
 
-def load_contract(text: str, *, file: str, systems: Collection[str] | None = None) -> Loaded:
+def load_contract(
+    text: str,
+    *,
+    file: str,
+    systems: Collection[str] | None = None,
+    bases: Mapping[str, Contract] | None = None,
+) -> Loaded:
     """Read and check a contract. Never raises for anything the text says.
 
-    `systems` are the connections of the firm; None leaves the names of systems unchecked.
+    `systems` are the connections of the firm; None leaves the names of systems unchecked. A text with
+    `extends` is an overlay: it is laid over the contract of that name in `bases`, and the result is checked.
     """
     source = read(text, file)
     if source.data is None:
         return Loaded(contract=None, faults=_sorted(source))
-    contract, _ = fit(source)
-    check(Desk.of(contract, source, systems))
+    overlaid = isinstance(source.data, dict) and "extends" in source.data
+    contract = _overlaid(source, bases or {}) if overlaid else fit(source, Contract)
+    if contract is not None:
+        check(Desk.of(contract, source, systems))
     blocked = any(fault.severity != "warning" for fault in source.faults)
     return Loaded(contract=None if blocked else contract, faults=_sorted(source))
+
+
+def _overlaid(source: Source, bases: Mapping[str, Contract]) -> Contract | None:
+    overlay = fit(source, Overlay)
+    base = bases.get(overlay.extends)
+    if base is None:
+        if overlay.extends != UNNAMED:
+            near = nearest(overlay.extends, tuple(bases)) or "Put that contract beside this one."
+            _tell(source, ("extends",), "unknown-base", f"No contract `{overlay.extends}`", near)
+        return None
+    used = sorted({step.system for step in base.steps.values() if step.system})
+    for system in overlay.connections:
+        if system not in used:
+            remedy = didyoumean(nearest(system, used), used)
+            loc = ("connections", system)
+            _tell(source, loc, "unknown-system", f"{base.key} does not use `{system}`", remedy)
+    return apply_overlay(base, overlay)
+
+
+def _tell(source: Source, loc: Loc, code: str, message: str, remedy: str) -> None:
+    line, column = source.at(loc, key=True)
+    fault = Fault(file=source.file, line=line, column=column, code=code, message=message, remedy=remedy)
+    source.faults.append(fault)
 
 
 def _sorted(source: Source) -> tuple[Fault, ...]:

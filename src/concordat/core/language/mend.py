@@ -22,6 +22,7 @@ STAND_INS: Mapping[str, Any] = {
     "since": "2000-01-01",
     "when": "true",
     "steps": {UNNAMED: {"emit": UNNAMED}},
+    "extends": UNNAMED,
 }
 """What takes the place of a missing or faulty mandatory word of the top."""
 

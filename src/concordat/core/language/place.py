@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,9 +39,9 @@ class Desk:
             contract=contract,
             source=source,
             systems=systems,
-            records=(contract.subject, *_names(data, "with")),
-            steps=_names(data, "steps"),
-            collections=_names(data, "gather"),
+            records=_either(contract.records, _names(data, "with")),
+            steps=_either(contract.steps, _names(data, "steps")),
+            collections=_either(contract.gather, _names(data, "gather")),
         )
 
     def tell(
@@ -148,7 +148,7 @@ class Desk:
         root, *parts = path.split(".")
         roots = (*self.records, *self.collections, *more)
         offset = max(rule.text.find(path), 0)
-        if UNNAMED in self.records or root in ("true", "false"):
+        if self.contract.subject == UNNAMED or root in ("true", "false"):
             return
         if root not in roots:
             near = nearest(root, roots) or f"Rules here start with {', '.join(roots)}."
@@ -171,6 +171,10 @@ class Desk:
             name, path = before[-1], ".".join((root, *before))
             return f"That is a reference: write `{name}: {path}` under `with` and `{name}.{error.word}` here."
         return nearest(error.word, error.words) or f"`{object_}` is described in the reference."
+
+
+def _either(fit: Iterable[str], written: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name for name in dict.fromkeys((*fit, *written)) if name != UNNAMED)
 
 
 def _names(data: dict[str, Any], word: str) -> tuple[str, ...]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import types
 from copy import deepcopy
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from concordat.core.contract import Contract
 from concordat.core.expressions.kinds import nearest
 from concordat.core.language.fault import Fault, Loc, didyoumean
 from concordat.core.language.mend import STAND_INS, mend
@@ -52,28 +51,36 @@ _REMEDIES = {
 }
 _ROUNDS = 20
 
+Model = TypeVar("Model", bound=BaseModel)
 
-def fit(source: Source) -> tuple[Contract, Any]:
-    """Return what fits as a contract, and as data. Faults go to `source.faults`, each place once.
 
-    The contract is for checking only; with faults it has stand-ins in it.
+def fit(source: Source, model: type[Model]) -> Model:
+    """Return what fits the model. Faults go to `source.faults`, each place once.
+
+    With faults the result has stand-ins in it, and is good for checking only.
     """
     data = source.data
     if not isinstance(data, dict):
         source.faults.append(
             _fault(source, (), "wrong-shape", "A contract is a mapping", "Begin with `contract: <name>`.")
         )
-        data = dict(STAND_INS)
+        data = _stand_ins(model)
     told: set[Loc] = set()
     for _ in range(_ROUNDS):
         try:
-            return Contract.model_validate(data), data
+            return model.model_validate(data)
         except ValidationError as error:
-            data = _without(data, error.errors(), source, told)
-    return Contract.model_validate(STAND_INS), dict(STAND_INS)
+            data = _without(data, error.errors(), source, told, model)
+    return model.model_validate(_stand_ins(model))
 
 
-def _without(data: Any, errors: list[ErrorDetails], source: Source, told: set[Loc]) -> Any:
+def _stand_ins(model: type[BaseModel]) -> dict[str, Any]:
+    return {name: deepcopy(word) for name, word in STAND_INS.items() if name in model.model_fields}
+
+
+def _without(
+    data: Any, errors: list[ErrorDetails], source: Source, told: set[Loc], model: type[BaseModel]
+) -> Any:
     """Report the errors and mend them, so that the next round sees what they hid."""
     rest = deepcopy(data)
     for detail in errors:
@@ -82,27 +89,27 @@ def _without(data: Any, errors: list[ErrorDetails], source: Source, told: set[Lo
         spot = (*loc, str(detail["loc"][-1])) if missing else loc
         if spot not in told:
             told.add(spot)
-            source.faults.append(_of_detail(source, loc, detail))
+            source.faults.append(_of_detail(source, loc, detail, model))
         if missing:
             spot = tuple(detail["loc"])
         mend(rest, spot, detail["type"])
     return rest
 
 
-def _of_detail(source: Source, loc: Loc, detail: ErrorDetails) -> Fault:
+def _of_detail(source: Source, loc: Loc, detail: ErrorDetails, model: type[BaseModel]) -> Fault:
     kind = detail["type"]
     name = str(detail["loc"][-1])
     if kind == "missing":
         where = _shown(loc) or "The contract"
         return _fault(source, loc, "missing-key", f"{where} needs `{name}`", f"Add `{name}: …`.", key=True)
     if kind == "extra_forbidden":
-        near = nearest(name, _keys_at(loc[:-1]))
+        near = nearest(name, _keys_at(loc[:-1], model))
         return _fault(
             source,
             loc,
             "unknown-key",
             f"No key `{name}` here",
-            didyoumean(near, _keys_at(loc[:-1])),
+            didyoumean(near, _keys_at(loc[:-1], model)),
             key=True,
         )
     code, message, remedy = _wording(kind, detail)
@@ -136,16 +143,16 @@ def _shown(loc: Loc) -> str:
     return f"`{'.'.join(str(part) for part in loc)}`" if loc else ""
 
 
-def _keys_at(loc: Loc) -> tuple[str, ...]:
+def _keys_at(loc: Loc, model: type[BaseModel]) -> tuple[str, ...]:
     """Return the words that the model knows at a place."""
-    model = _model_at(loc)
-    if model is None:
+    below = _model_at(loc, model)
+    if below is None:
         return ()
-    return tuple(info.alias or name for name, info in model.model_fields.items())
+    return tuple(info.alias or name for name, info in below.model_fields.items())
 
 
-def _model_at(loc: Loc) -> type[BaseModel] | None:
-    hint: Any = Contract
+def _model_at(loc: Loc, model: type[BaseModel]) -> type[BaseModel] | None:
+    hint: Any = model
     for part in loc:
         hint = _inner(hint, part)
     return hint if isinstance(hint, type) and issubclass(hint, BaseModel) else None
