@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from concordat.store.database import Connection, dumps
+from concordat.store.database import Connection, json_text
 from concordat.store.queries import QUERIES
 
 __all__ = ["CaseDraft", "open_cases"]
@@ -45,7 +45,7 @@ def open_cases(conn: Connection, drafts: Sequence[CaseDraft]) -> None:
             "effects": [d.effect for d in drafts],
             "subjects": [d.subject for d in drafts],
             "titles": [d.title for d in drafts],
-            "facts": [dumps(d.facts) for d in drafts],
+            "facts": [json_text(d.facts) for d in drafts],
             "owners": [d.owner for d in drafts],
             "amounts": [d.value[0] if d.value else None for d in drafts],
             "currencies": [d.value[1] if d.value else None for d in drafts],

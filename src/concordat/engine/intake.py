@@ -19,7 +19,7 @@ from concordat.engine.cases import CaseDraft, open_cases
 from concordat.engine.world import World, log
 from concordat.errors import AuthRevoked, Rejected, ResyncRequired, VendorError
 from concordat.sdk.spec import CallContext, SourceRecord
-from concordat.store.database import Connection, dumps
+from concordat.store.database import Connection, json_text
 from concordat.store.queries import QUERIES
 from concordat.telemetry import call_span
 
@@ -57,7 +57,7 @@ def receive(
         "unit": world.unit,
         "connection": connection,
         "kind": "push",
-        "headers": dumps(_harmless(headers)),
+        "headers": json_text(_harmless(headers)),
         "body": body,
         "correlation_id": correlation_id,
         "traceparent": traceparent,
@@ -214,8 +214,8 @@ def keep_records(
             "objects": [r.object for r, _ in good],
             "refs": [r.ref for r, _ in good],
             "versions": [r.version for r, _ in good],
-            "fields": [dumps(fields) for _, fields in good],
-            "extras": [dumps(r.extra) for r, _ in good],
+            "fields": [json_text(fields) for _, fields in good],
+            "extras": [json_text(r.extra) for r, _ in good],
             "digests": [digest(fields) for _, fields in good],
             "urls": [r.url for r, _ in good],
             "deleted": [r.deleted for r, _ in good],

@@ -15,7 +15,7 @@ from concordat.core.plan import Desired, Known, Plan, Stance
 from concordat.core.states import EffectState
 from concordat.engine.cases import CaseDraft, open_cases
 from concordat.engine.world import DEFAULT_BRAKE, World, log
-from concordat.store.database import Connection, dumps, now
+from concordat.store.database import Connection, json_text, now
 from concordat.store.queries import QUERIES
 
 __all__ = ["Matched", "plan_dirty"]
@@ -437,7 +437,7 @@ def _insert(world: World, conn: Connection, new: Sequence[tuple[_Subject, Desire
             "places": [d.place for _, d in new],
             "afters": [",".join(after) for after in afters],
             "optionals": [d.optional for _, d in new],
-            "desired": [dumps(d.fields) for _, d in new],
+            "desired": [json_text(d.fields) for _, d in new],
             "digests": [d.digest for _, d in new],
             "states": ["blocked" if after or d.kind == "emit" else "ready" for (_, d), after in zip(new, afters, strict=True)],
             "teams": [d.owner for _, d in new],
@@ -460,7 +460,7 @@ def _change(world: World, conn: Connection, changed: Sequence[tuple[_Subject, Ch
         QUERIES.effect.change,
         {
             "ids": [c.id for _, c in full],
-            "desired": [dumps(c.desired.fields) for _, c in full if c.desired],
+            "desired": [json_text(c.desired.fields) for _, c in full if c.desired],
             "digests": [c.desired.digest for _, c in full if c.desired],
             "states": [c.state.value for _, c in full],
             "steps": [c.generation for _, c in full],

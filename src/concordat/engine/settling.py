@@ -12,7 +12,7 @@ from concordat.core.states import EffectState, move
 from concordat.engine.calls import Outcome
 from concordat.engine.cases import CaseDraft, open_cases
 from concordat.engine.world import Lane, World, log
-from concordat.store.database import Connection, dumps, now
+from concordat.store.database import Connection, json_text, now
 from concordat.store.queries import QUERIES
 
 __all__ = ["settle"]
@@ -176,7 +176,7 @@ def _arrays(settled: Sequence[_Settled]) -> dict[str, list[Any]]:
         "acts": [o.row.act if o.row.act != "drop" else "unchanged" for o in outcomes],
         "outcomes": [s.word for s in settled],
         "ms": [o.ms for o in outcomes],
-        "differs": [dumps(o.differs) if o.differs else None for o in outcomes],
+        "differs": [json_text(o.differs) if o.differs else None for o in outcomes],
         "items": [o.items for o in outcomes],
     }
 

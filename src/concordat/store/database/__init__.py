@@ -21,6 +21,7 @@ from concordat.store.database.connection import (
     check,
     conninfo,
     dumps,
+    json_text,
     open_connection,
     prepare,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "copy_rows",
     "dumps",
     "grant_connect",
+    "json_text",
     "meaning",
     "now",
     "passwords_from",
@@ -68,7 +70,7 @@ class Database:
     """One database and its roles. Opens nothing until asked; safe for many threads; `close` it at the end.
 
     `engine()`, `app(units)`, `audit()` and `owner()` each give a connection inside a transaction that commits
-    at the end of the block and is undone by an exception. They raise `NotReachable` and `Contended` for what
+    at the end of the block and is undone by an exception. They refuse a role that policies cannot hold, raise `NotReachable` and `Contended` for what
     the database did to them, and leave every other error of the driver as it is.
     """
 
@@ -181,6 +183,9 @@ class Database:
             return self._pools[role]
 
     def _open_pool(self, role: str) -> ConnectionPool[Bounded]:
+        """Prove the role before the first use; a server that is not there says so at once, with its reason."""
+        with self.session(role) as conn:
+            refuse_dangerous_role(conn)
         return ConnectionPool(
             self._info(role, self.limits),
             connection_class=Bounded,

@@ -16,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import JsonbDumper, set_json_dumps, set_json_loads
 
-__all__ = ["Bounded", "Limits", "check", "conninfo", "dumps", "open_connection", "prepare"]
+__all__ = ["Bounded", "Limits", "check", "conninfo", "dumps", "json_text", "open_connection", "prepare"]
 
 RV = TypeVar("RV")
 
@@ -101,6 +101,11 @@ def prepare(conn: psycopg.Connection[Any]) -> None:
     set_json_dumps(dumps, conn)
     set_json_loads(orjson.loads, conn)
     conn.adapters.register_dumper(dict, _DictDumper)
+
+
+def json_text(value: Any) -> str:
+    """Write JSON as the text that an array of `jsonb` takes."""
+    return dumps(value).decode()
 
 
 def dumps(value: Any) -> bytes:

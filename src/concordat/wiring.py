@@ -1,0 +1,222 @@
+"""The one place where the parts meet: a firm's folder becomes a database, connections, contracts and an engine.
+
+A new connector is one line in `CONNECTORS`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pydantic import ValidationError
+
+from concordat.core.contract import Contract
+from concordat.core.language import Fault, Loaded, load_contract
+from concordat.core.sla import BusinessCalendar, public_calendar
+from concordat.engine.world import World
+from concordat.errors import Invalid, UserError
+from concordat.operations.contracts import publish
+from concordat.sdk.auth import wire_clock
+from concordat.sdk.spec import Connector, ConnectorSpec
+from concordat.settings import Entity, Environment, Firm
+from concordat.store.database import Database, bootstrap, passwords_from
+from concordat.store.embedded import Embedded
+from concordat.store.migrate import migrate
+
+__all__ = ["CONNECTORS", "Running", "check_contracts", "connector_spec", "open_firm"]
+
+CONNECTORS: Mapping[str, str] = {
+    "kantata": "concordat.connectors.kantata",
+    "msgraph": "concordat.connectors.msgraph",
+    "netsuite": "concordat.connectors.netsuite",
+    "salesforce": "concordat.connectors.salesforce",
+    "slack": "concordat.connectors.slack",
+    "tryton": "concordat.connectors.tryton",
+    "workday": "concordat.connectors.workday",
+}
+"""System → module with its `SPEC`; imported when a firm uses it."""
+
+Progress = Callable[[str], None]
+SHIPPED = Path(__file__).parent / "handoffs"
+
+
+def connector_spec(system: str) -> ConnectorSpec:
+    """The spec of one system. An unknown one is a `UserError` that lists those there are."""
+    module = CONNECTORS.get(system)
+    if module is None:
+        raise UserError(f"There is no connector for {system}.", remedy=f"There is: {', '.join(sorted(CONNECTORS))}.")
+    spec: ConnectorSpec = import_module(module).SPEC
+    return spec
+
+
+@dataclass(kw_only=True)
+class Running(AbstractContextManager["Running"]):
+    """A firm at work: its database open and migrated, its connections made, its contracts active."""
+
+    firm: Firm
+    db: Database
+    world: World
+    embedded: Embedded | None = None
+    notes: tuple[str, ...] = ()
+    """What a person should know: contracts that were left out, and why."""
+    _closed: bool = field(default=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close connections and the database's pools; an embedded server ends with its last user."""
+        if self._closed:
+            return
+        self._closed = True
+        for connector in self.world.connectors.values():
+            connector.close()
+        self.db.close()
+        if self.embedded is not None:
+            self.embedded.stop()
+
+
+def open_firm(firm: Firm, environment: Environment, *, progress: Progress = lambda _text: None) -> Running:
+    """Make a firm ready to work. Raises `UserError` or `NotReachable`, each one sentence with the way out."""
+    connectors = _connect(firm)
+    loaded = check_contracts(firm)
+    progress("starting the database")
+    db, embedded = open_database(firm, environment)
+    try:
+        progress("bringing the tables up to date")
+        migrate(db)
+        contracts, notes = _activate(db, firm, loaded)
+    except BaseException:
+        db.close()
+        if embedded is not None:
+            embedded.stop()
+        raise
+    world = World(
+        db=db,
+        unit=firm.firm.unit,
+        connectors=connectors,
+        contracts=contracts,
+        calendars=_calendars(firm),
+        sweeps=_sweeps(firm, connectors, contracts),
+    )
+    return Running(firm=firm, db=db, world=world, embedded=embedded, notes=notes)
+
+
+def open_database(firm: Firm, environment: Environment) -> tuple[Database, Embedded | None]:
+    """The database that the environment names, else the embedded one in the firm's folder; roles made, not migrated."""
+    if environment.database_url:
+        passwords = passwords_from(_root_secret(firm))
+        return Database(bootstrap(environment.database_url, None, passwords), passwords, size=24), None
+    embedded = Embedded.start(firm.state / "postgres")
+    passwords = passwords_from(_root_secret(firm))
+    return Database(bootstrap(embedded.dsn_superuser, "concordat", passwords), passwords, size=24), embedded
+
+
+def _root_secret(firm: Firm) -> str:
+    """The firm's own secret that the roles' passwords follow from; made once, readable by its owner alone."""
+    file = firm.state / "root.secret"
+    if not file.exists():
+        firm.state.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(32))
+    return file.read_text()
+
+
+def _connect(firm: Firm) -> dict[str, Connector]:
+    made: dict[str, Connector] = {}
+    for name, connection in firm.connections.items():
+        spec = connector_spec(connection.system)
+        try:
+            settings = spec.settings.model_validate(dict(firm.settings(name)))
+        except ValidationError as error:
+            lines = "\n".join(f"  connections.{name}.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise Invalid(f"{firm.folder / 'concordat.toml'} has faults:\n{lines}\n", remedy="Mend them and try again.") from error
+        made[name] = spec.connect(settings, connection=name)
+    return made
+
+
+# ── contracts ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def check_contracts(firm: Firm) -> dict[Path, tuple[str, Loaded]]:
+    """Load every contract of the firm's folder; nothing is activated. Text and result by file."""
+    files = sorted((firm.folder / "contracts").rglob("*.yaml"))
+    contracts = [file for file in files if not file.name.endswith(".examples.yaml")]
+    texts = {file: file.read_text() for file in contracts}
+    systems = tuple(firm.connections)
+    return {file: (text, load_contract(text, file=str(file), systems=systems)) for file, text in texts.items()}
+
+
+def _activate(db: Database, firm: Firm, loaded: Mapping[Path, tuple[str, Loaded]]) -> tuple[dict[str, Contract], tuple[str, ...]]:
+    """Publish what holds; an invalid contract is never loaded and never stops the valid ones."""
+    active: dict[str, Contract] = {}
+    notes: list[str] = []
+    for file, (text, result) in loaded.items():
+        contract = result.contract
+        serious = [fault for fault in result.faults if _stops(fault)]
+        if contract is None or serious:
+            notes.append(f"{file.relative_to(firm.folder)} is left out: {len(result.faults)} fault(s); see `concordat check`.")
+            continue
+        known = active.get(contract.contract)
+        if known is None or known.version < contract.version:
+            with db.engine() as conn:
+                publish(conn, contract, text)
+            active[contract.contract] = contract
+    return active, tuple(notes)
+
+
+def _stops(fault: Fault) -> bool:
+    return fault.severity != "advice"
+
+
+# ── time ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _calendars(firm: Firm) -> dict[str, BusinessCalendar]:
+    """One calendar per team, that of its entity; the firm's own is its first entity's."""
+    year = wire_clock().year
+    by_entity = {code: _calendar(entity, year) for code, entity in firm.entities.items()}
+    default = next(iter(by_entity.values()))
+    teams = {name: by_entity.get(team.calendar, default) for name, team in firm.teams.items()}
+    return {"": default, **teams}
+
+
+def _calendar(entity: Entity, year: int) -> BusinessCalendar:
+    return public_calendar(
+        entity.zone,
+        entity.country,
+        range(year - 1, year + 3),
+        subdivision=entity.subdivision or None,
+        opens=entity.opens,
+        closes=entity.closes,
+    )
+
+
+def _sweeps(firm: Firm, connectors: Mapping[str, Connector], contracts: Mapping[str, Contract]) -> dict[str, timedelta]:
+    """How often each source is swept: only connections that hold records which some contract reads."""
+    read = {c.object_of(name) for c in contracts.values() for name in c.records}
+    return {
+        name: firm.connections[name].poll
+        for name, connector in connectors.items()
+        if set(connector.facts.sources) & read and _is_source(firm, name)
+    }
+
+
+def _is_source(firm: Firm, name: str) -> bool:
+    """The CRM owns deals; other systems are read as sources once a contract names them as owners of a subject."""
+    return name == "crm"
+
+
+def utc_now() -> datetime:
+    """Real time for what has no database yet."""
+    return wire_clock().astimezone(UTC)
