@@ -1,4 +1,4 @@
-"""Write the generated parts of this folder: the contract schema, and the tables of the contract language."""
+"""Write the generated parts of this folder: the contract schema, and the tables of the contract language."""  # noqa: INP001
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Mapping
@@ -166,8 +167,15 @@ def _odd_key(value: Any) -> object:
     if is_money(value):
         return _Amount(str(value["amount"]), str(value["currency"]))
     if isinstance(value, (Mapping, list, tuple)):
-        return _Frozen(orjson.dumps(value, default=_plain, option=orjson.OPT_SORT_KEYS))
+        return _Frozen(_text(value))
     return value
+
+
+def _text(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value, default=_plain, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # integers beyond 64 bits, keys that are no text
+        return json.dumps(value, default=_plain).encode()
 
 
 def _plain(value: object) -> object:
@@ -201,7 +209,7 @@ def _thawed(key: object) -> object:
     if isinstance(key, _Amount):
         return _money(key._asdict())
     if isinstance(key, _Frozen):
-        return _encoded(orjson.loads(key.json))
+        return _encoded(json.loads(key.json))
     return _encoded(key)
 
 
