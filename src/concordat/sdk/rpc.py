@@ -37,9 +37,6 @@ from concordat.sdk.spec import CallContext
 
 __all__ = ["FAULTS", "Rpc", "Said", "decode", "encode", "fault_error"]
 
-ANY_STATE = ["active", "in", [True, False]]
-"""Add this to a domain to see archived records too."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Said:
@@ -109,7 +106,7 @@ class Rpc:
         """Read these fields of the records that meet a domain, by ascending id.
 
         Dotted names reach into related records, which come back nested under the name with a dot at its end.
-        Archived records are left out unless the domain names `active`.
+        Archived records are left out unless the context says `active_test: False`.
         """
         arguments = (list(domain), 0, limit, [["id", "ASC"]], list(fields))
         rows = self.call(ctx, model, "search_read", *arguments, write=False, context=context)

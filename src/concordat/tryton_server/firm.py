@@ -30,7 +30,8 @@ _CURRENCIES = {
     "GBP": ("Pound Sterling", "£", "0.79"),
 }
 
-_TERMS = {"NET14": 14, "NET15": 15, "NET30": 30, "NET45": 45, "NET60": 60, "NET90": 90}
+_TERMS = (14, 45, 90)
+"""Days; Tryton brings 10, 15, 30 and 60 along."""
 
 COUNTRIES = {
     "AT": "Austria", "AU": "Australia", "BE": "Belgium", "BG": "Bulgaria", "BR": "Brazil",
@@ -125,9 +126,9 @@ def _countries(session: Session) -> dict[str, int]:
 
 
 def _payment_terms(session: Session) -> None:
-    due = [(name, [{"days": days}]) for name, days in _TERMS.items()]
-    for name, deltas in [("IMMEDIATE", [{"days": 0}]), *due]:
-        line = {"type": "remainder", "relativedeltas": [("create", deltas)]}
+    for days in _TERMS:
+        line = {"type": "remainder", "relativedeltas": [("create", [{"days": days}])]}
+        name = f"Net {days} days"
         session.create("account.invoice.payment_term", {"name": name, "lines": [("create", [line])]})
 
 

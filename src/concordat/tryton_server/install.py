@@ -11,7 +11,7 @@ from pathlib import Path
 from concordat.tryton_server.lock import held
 from concordat.tryton_server.steps import Progress, run
 
-__all__ = ["LOCK", "default_cache", "environment"]
+__all__ = ["LOCK", "default_cache", "environment", "environment_folder"]
 
 LOCK = Path(__file__).with_name("requirements-8.0.txt")
 _REMEDY = "Check that this machine reaches its Python package index, then try again."
@@ -22,15 +22,19 @@ def default_cache() -> Path:
     return Path.home() / ".cache" / "concordat"
 
 
+def environment_folder(cache: Path) -> Path:
+    """Where the environment belongs; another lock or Python never meets an old one."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    digest = hashlib.sha256(LOCK.read_bytes() + python.encode()).hexdigest()[:12]
+    return cache / f"tryton-8.0-{digest}"
+
+
 def environment(cache: Path, progress: Progress) -> Path:
     """Give the folder of a complete environment, made on first use (about 10 s).
 
-    Its name carries the lock's hash and the Python version, so another lock never meets an old environment.
     It counts as complete only with its stamp; a half-made one is made again.
     """
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    digest = hashlib.sha256(LOCK.read_bytes() + python.encode()).hexdigest()[:12]
-    folder = cache / f"tryton-8.0-{digest}"
+    folder = environment_folder(cache)
     stamp = folder / "complete"
     cache.mkdir(parents=True, exist_ok=True)
     with held(cache / f"{folder.name}.lock"):

@@ -15,11 +15,11 @@ from psycopg import sql
 from concordat.errors import NotReachable
 from concordat.tryton_server.cluster import Cluster
 from concordat.tryton_server.firm import SERVICE_USER
-from concordat.tryton_server.install import default_cache, environment
+from concordat.tryton_server.install import default_cache, environment, environment_folder
 from concordat.tryton_server.lock import taken
 from concordat.tryton_server.program import Program
 from concordat.tryton_server.steps import Progress, silent, within
-from concordat.tryton_server.template import Template, template
+from concordat.tryton_server.template import Template, base_folder, template
 
 __all__ = ["DATABASE", "Access", "Tryton"]
 
@@ -43,7 +43,7 @@ class Tryton:
     Not safe for several threads at once. `with Tryton.start(...) as tryton:` stops it at the end.
     """
 
-    def __init__(self, program: Program, facts: Mapping[str, Any], held: ExitStack) -> None:
+    def __init__(self, program: Program, facts: Mapping[str, Any], dsn: str, held: ExitStack) -> None:
         self.access = Access(
             url=program.url,
             database=program.database,
@@ -52,6 +52,8 @@ class Tryton:
             companies=facts["companies"],
         )
         self.admin_password: str = facts["admin_password"]
+        self.dsn = dsn
+        """Tryton's own database, for tests that hold a lock or look behind the server."""
         self._program = program
         self._held = held
 
@@ -95,7 +97,13 @@ class Tryton:
             program.start()
             stack.callback(program.stop)
             progress("Tryton answers", 1.0)
-            return cls(program, facts, stack.pop_all())
+            return cls(program, facts, cluster.conninfo(database), stack.pop_all())
+
+    @staticmethod
+    def prepared(cache: Path | None = None) -> bool:
+        """Say whether the slow part of the first start is done: Tryton installed, its database initialised."""
+        cache = cache or default_cache()
+        return environment_folder(cache).joinpath("complete").exists() and base_folder(cache).exists()
 
     @property
     def pid(self) -> int:

@@ -24,7 +24,7 @@ from concordat.tryton_server.program import Program
 from concordat.tryton_server.steps import Progress, within
 from concordat.tryton_server.wire import Session
 
-__all__ = ["Template", "template", "template_folder"]
+__all__ = ["Template", "base_folder", "template", "template_folder"]
 
 _DATABASE = "erp"
 
@@ -55,6 +55,11 @@ class _Workshop:
         return Program(self.folder, self.environment, uri=self.cluster.uri(), database=_DATABASE)
 
 
+def base_folder(cache: Path) -> Path:
+    """Where Tryton's empty database belongs; its name changes with the locked versions and the modules."""
+    return _home(cache, "empty", " ".join(firm.MODULES).encode())
+
+
 def template_folder(cache: Path, year: int) -> Path:
     """Where the template belongs; its name changes with the locked versions, the set-up and the year."""
     return _home(cache, "firm", Path(firm.__file__).read_bytes(), str(year).encode())
@@ -71,7 +76,7 @@ def template(cache: Path, environment: Path, *, year: int, progress: Progress) -
         return _initialise(workshop)
 
     def set_up(workshop: _Workshop) -> dict[str, Any]:
-        base = _stage(cache, environment, _home(cache, "empty", " ".join(firm.MODULES).encode()), empty)
+        base = _stage(cache, environment, base_folder(cache), empty)
         progress("setting the firm up (once)", 0.7)
         return _set_up(workshop, base, year, within(progress, 0.75, 0.95))
 
