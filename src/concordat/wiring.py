@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import ValidationError
 
 from concordat.core.contract import Contract
@@ -51,7 +52,9 @@ def connector_spec(system: str) -> ConnectorSpec:
     """The spec of one system. An unknown one is a `UserError` that lists those there are."""
     module = CONNECTORS.get(system)
     if module is None:
-        raise UserError(f"There is no connector for {system}.", remedy=f"There is: {', '.join(sorted(CONNECTORS))}.")
+        raise UserError(
+            f"There is no connector for {system}.", remedy=f"There is: {', '.join(sorted(CONNECTORS))}."
+        )
     spec: ConnectorSpec = import_module(module).SPEC
     return spec
 
@@ -71,7 +74,9 @@ class Running(AbstractContextManager["Running"]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -116,7 +121,8 @@ def open_database(firm: Firm, environment: Environment) -> tuple[Database, Embed
     """The database that the environment names, else the embedded one in the firm's folder; roles made, not migrated."""
     if environment.database_url:
         passwords = passwords_from(_root_secret(firm))
-        return Database(bootstrap(environment.database_url, None, passwords), passwords, size=24), None
+        name = str(conninfo_to_dict(environment.database_url).get("dbname") or "concordat")
+        return Database(bootstrap(environment.database_url, name, passwords), passwords, size=24), None
     embedded = Embedded.start(firm.state / "postgres")
     passwords = passwords_from(_root_secret(firm))
     return Database(bootstrap(embedded.dsn_superuser, "concordat", passwords), passwords, size=24), embedded
@@ -139,8 +145,12 @@ def _connect(firm: Firm) -> dict[str, Connector]:
         try:
             settings = spec.settings.model_validate(dict(firm.settings(name)))
         except ValidationError as error:
-            lines = "\n".join(f"  connections.{name}.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise Invalid(f"{firm.folder / 'concordat.toml'} has faults:\n{lines}\n", remedy="Mend them and try again.") from error
+            lines = "\n".join(
+                f"  connections.{name}.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()
+            )
+            raise Invalid(
+                f"{firm.folder / 'concordat.toml'} has faults:\n{lines}\n", remedy="Mend them and try again."
+            ) from error
         made[name] = spec.connect(settings, connection=name)
     return made
 
@@ -154,10 +164,14 @@ def check_contracts(firm: Firm) -> dict[Path, tuple[str, Loaded]]:
     contracts = [file for file in files if not file.name.endswith(".examples.yaml")]
     texts = {file: file.read_text() for file in contracts}
     systems = tuple(firm.connections)
-    return {file: (text, load_contract(text, file=str(file), systems=systems)) for file, text in texts.items()}
+    return {
+        file: (text, load_contract(text, file=str(file), systems=systems)) for file, text in texts.items()
+    }
 
 
-def _activate(db: Database, firm: Firm, loaded: Mapping[Path, tuple[str, Loaded]]) -> tuple[dict[str, Contract], tuple[str, ...]]:
+def _activate(
+    db: Database, firm: Firm, loaded: Mapping[Path, tuple[str, Loaded]]
+) -> tuple[dict[str, Contract], tuple[str, ...]]:
     """Publish what holds; an invalid contract is never loaded and never stops the valid ones."""
     active: dict[str, Contract] = {}
     notes: list[str] = []
@@ -165,7 +179,9 @@ def _activate(db: Database, firm: Firm, loaded: Mapping[Path, tuple[str, Loaded]
         contract = result.contract
         serious = [fault for fault in result.faults if _stops(fault)]
         if contract is None or serious:
-            notes.append(f"{file.relative_to(firm.folder)} is left out: {len(result.faults)} fault(s); see `concordat check`.")
+            notes.append(
+                f"{file.relative_to(firm.folder)} is left out: {len(result.faults)} fault(s); see `concordat check`."
+            )
             continue
         known = active.get(contract.contract)
         if known is None or known.version < contract.version:
@@ -176,7 +192,7 @@ def _activate(db: Database, firm: Firm, loaded: Mapping[Path, tuple[str, Loaded]
 
 
 def _stops(fault: Fault) -> bool:
-    return fault.severity != "advice"
+    return fault.severity != "warning"
 
 
 # ── time ──────────────────────────────────────────────────────────────────────────────────────────
@@ -202,7 +218,9 @@ def _calendar(entity: Entity, year: int) -> BusinessCalendar:
     )
 
 
-def _sweeps(firm: Firm, connectors: Mapping[str, Connector], contracts: Mapping[str, Contract]) -> dict[str, timedelta]:
+def _sweeps(
+    firm: Firm, connectors: Mapping[str, Connector], contracts: Mapping[str, Contract]
+) -> dict[str, timedelta]:
     """How often each source is swept: only connections that hold records which some contract reads."""
     read = {c.object_of(name) for c in contracts.values() for name in c.records}
     return {

@@ -78,7 +78,9 @@ class Firm:
     def source(self, object_: str, ref: str, **fields: Any) -> SourceRecord:
         """A new version of a source record."""
         self.version += 1
-        record = SourceRecord(object=object_, ref=ref, version=f"{self.version:06}", changed_at=NOW, fields=fields)
+        record = SourceRecord(
+            object=object_, ref=ref, version=f"{self.version:06}", changed_at=NOW, fields=fields
+        )
         self.crm.records[object_, ref] = record
         return record
 
@@ -131,7 +133,9 @@ class Firm:
         shift = timedelta(**by)
         with self.world.db.engine() as conn:
             for table, column in _CLOCKS:
-                conn.execute(f"UPDATE {table} SET {column} = {column} - %s WHERE {column} IS NOT NULL", [shift])  # noqa: S608
+                conn.execute(
+                    f"UPDATE {table} SET {column} = {column} - %s WHERE {column} IS NOT NULL", [shift]
+                )  # noqa: S608
 
     def mend(self) -> None:
         mend(self.world, 0)
@@ -142,7 +146,9 @@ class Firm:
 
     def states(self, handoff: int | None = None) -> dict[str, str]:
         where = "" if handoff is None else f" WHERE handoff_id = {handoff}"
-        return {r["step"]: r["state"] for r in self.rows(f"SELECT step, state FROM effect{where} ORDER BY id")}
+        return {
+            r["step"]: r["state"] for r in self.rows(f"SELECT step, state FROM effect{where} ORDER BY id")
+        }
 
     def handoff(self) -> dict[str, Any]:
         rows = self.rows("SELECT * FROM handoff")
@@ -186,7 +192,13 @@ def make_firm(database: Database) -> Iterator[MakeFirm]:
         }
         agreed = contract(text)
         calendar = BusinessCalendar(zone=ZoneInfo("UTC"), opens=time(9), closes=time(17))
-        world = World(db=database, unit="northbeam", connectors=systems, contracts={agreed.contract: agreed}, calendars={"": calendar})
+        world = World(
+            db=database,
+            unit="northbeam",
+            connectors=systems,
+            contracts={agreed.contract: agreed},
+            calendars={"": calendar},
+        )
         with database.engine() as conn:
             publish(conn, agreed, text)
         return Firm(world=world, pool=pool, **systems)

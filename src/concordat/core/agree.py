@@ -39,7 +39,10 @@ def _agree_mappings(ours: Mapping[str, Any], theirs: Any) -> bool:
     if "ref" in ours and "name" in ours:
         if not ours["ref"]:
             return True
-        return bool(isinstance(theirs, Mapping) and str(theirs.get("ref")) == str(ours["ref"])) or theirs == ours["ref"]
+        return (
+            bool(isinstance(theirs, Mapping) and str(theirs.get("ref")) == str(ours["ref"]))
+            or theirs == ours["ref"]
+        )
     return isinstance(theirs, Mapping) and not disagreements(ours, theirs)
 
 

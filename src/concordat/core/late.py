@@ -61,7 +61,9 @@ class Changes:
 Key = tuple[str, str]
 
 
-def compare(wanted: Sequence[Desired], existing: Sequence[Existing], reaction: Callable[[str], Do]) -> Changes:
+def compare(
+    wanted: Sequence[Desired], existing: Sequence[Existing], reaction: Callable[[str], Do]
+) -> Changes:
     """The difference between what a plan wants and what exists. `reaction` is the contract's, by step."""
     have: Mapping[Key, Existing] = {(e.step, e.item): e for e in existing}
     names = {(d.step, d.item) for d in wanted}
@@ -78,7 +80,10 @@ def _differs(desired: Desired, existing: Existing) -> bool:
 
 
 def _is_gone(existing: Existing, wanted: set[Key]) -> bool:
-    return (existing.step, existing.item) not in wanted and existing.state in UNSENT - {E.SUPERSEDED, E.SKIPPED}
+    return (existing.step, existing.item) not in wanted and existing.state in UNSENT - {
+        E.SUPERSEDED,
+        E.SKIPPED,
+    }
 
 
 def _moved(desired: Desired, existing: Existing, do: Do) -> Change | None:
@@ -92,6 +97,11 @@ def _moved(desired: Desired, existing: Existing, do: Do) -> Change | None:
     if do == "ignore":
         return None
     says = {"hold": "a late change waits for a decision", "propose": "a late change is proposed"}
-    return Change(id=existing.id, state=E.HELD, desired=desired, generation=1, waits_for=says.get(do, "a late change waits"), case=True)
-
-
+    return Change(
+        id=existing.id,
+        state=E.HELD,
+        desired=desired,
+        generation=1,
+        waits_for=says.get(do, "a late change waits"),
+        case=True,
+    )

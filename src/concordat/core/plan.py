@@ -121,7 +121,9 @@ Records = Mapping[str, Known]
 Fields = Mapping[str, Mapping[str, Any]]
 
 
-def plan(contract: Contract, subject: Known, related: Mapping[str, Known | None], targets: Targets | None = None) -> Plan:
+def plan(
+    contract: Contract, subject: Known, related: Mapping[str, Known | None], targets: Targets | None = None
+) -> Plan:
     """The desired effects of `contract` for `subject`. `related` holds each name of `with`, None if unreadable."""
     return Planner(contract, targets or {}).plan(subject, related)
 
@@ -148,7 +150,9 @@ class Planner:
             return Plan(stance=stance, reason=reason, value=worth, title=title)
         missing = self._missing(fields, related)
         try:
-            effects = () if missing else tuple(e for step in self._steps for e in step.desired(records, fields))
+            effects = (
+                () if missing else tuple(e for step in self._steps for e in step.desired(records, fields))
+            )
         except _Unanswered as error:
             return Plan(stance=Stance.UNKNOWN, reason=str(error), value=worth, title=title)
         return Plan(stance=stance, missing=missing, value=worth, title=title, effects=effects)
@@ -167,7 +171,11 @@ class Planner:
 
     def _missing(self, fields: Fields, related: Mapping[str, Known | None]) -> tuple[Missing, ...]:
         absent = tuple(
-            Missing(path=name, owner=self.contract.case_owner, says=f"{self.contract.with_[name].of} is not readable yet")
+            Missing(
+                path=name,
+                owner=self.contract.case_owner,
+                says=f"{self.contract.with_[name].of} is not readable yet",
+            )
             for name, known in related.items()
             if known is None
         )
@@ -236,7 +244,9 @@ class _PlannedStep:
         self._if = compile_rule(step.if_) if step.if_ else None
         self._record = contract.record_of(name) if step.kind == "put" else contract.subject
         self._allowed = targets.get((step.system, step.put or ""))
-        self._takes: dict[str, Take] = {key: _take(contract, text) for key, text in _map_of(contract, name).items()}
+        self._takes: dict[str, Take] = {
+            key: _take(contract, text) for key, text in _map_of(contract, name).items()
+        }
         self._for = compile_rule(step.for_) if step.for_ else None
         self._each = compile_rule(step.each) if step.each else None
 
@@ -347,7 +357,11 @@ def _output(contract: Contract, name: str, part: str) -> Take:
     def refer(records: Records, _fields: Fields) -> Any:
         owner = records[record]
         ref = {"object": step.put, "owner": owner.id, "item": step.as_ or "", "system": step.system}
-        return {REF: {**ref, **({"part": part} if part else {})}, "name": owner.fields.get("name"), "number": None}
+        return {
+            REF: {**ref, **({"part": part} if part else {})},
+            "name": owner.fields.get("name"),
+            "number": None,
+        }
 
     return refer
 

@@ -67,12 +67,20 @@ class Reaction:
 
 REACTIONS: Mapping[type[VendorError], Reaction] = {
     RateLimited: Reaction(next=Next.RETRY, word="rate_limited"),
-    QuotaExhausted: Reaction(next=Next.WAIT, word="quota_exhausted", waits_for="the quota of {system} is spent"),
+    QuotaExhausted: Reaction(
+        next=Next.WAIT, word="quota_exhausted", waits_for="the quota of {system} is spent"
+    ),
     Busy: Reaction(next=Next.RETRY, word="busy"),
     Locked: Reaction(next=Next.RETRY, word="locked"),
-    Unavailable: Reaction(next=Next.WAIT, word="unavailable", waits_for="{system} is unavailable", trips=True),
-    AuthExpired: Reaction(next=Next.WAIT, word="unavailable", waits_for="the token of {system} has expired", trips=True),
-    AuthRevoked: Reaction(next=Next.WAIT, word="unavailable", waits_for="the credentials of {system} are refused", trips=True),
+    Unavailable: Reaction(
+        next=Next.WAIT, word="unavailable", waits_for="{system} is unavailable", trips=True
+    ),
+    AuthExpired: Reaction(
+        next=Next.WAIT, word="unavailable", waits_for="the token of {system} has expired", trips=True
+    ),
+    AuthRevoked: Reaction(
+        next=Next.WAIT, word="unavailable", waits_for="the credentials of {system} are refused", trips=True
+    ),
     VersionConflict: Reaction(next=Next.RETRY, word="version_conflict"),
     Duplicate: Reaction(next=Next.RESOLVE, word="unknown"),
     AcceptedPending: Reaction(next=Next.RESOLVE, word="unknown"),
@@ -120,7 +128,7 @@ class Verdict:
 
 
 def backoff(policy: Policy, tries: int, spread: float) -> timedelta:
-    """The wait before try number `tries` + 1: first × factor^(tries − 1), at most `most`, ± 20 % by `spread`."""
+    """The wait before try number `tries` + 1: first * factor^(tries - 1), at most `most`, give or take 20 % by `spread`."""
     grown = policy.first * float(policy.factor ** min(max(tries, 1) - 1, 40))
     return min(grown, policy.most) * (0.8 + 0.4 * spread)
 

@@ -50,7 +50,12 @@ def went(conn: Connection, connection: str, errors: Sequence[VendorError | None]
     rows = [reaction(error) if error is not None else None for error in errors]
     if all(row is not None and row.trips for row in rows):
         reason = next(row.waits_for for row in rows if row is not None).format(system=connection)
-        parameters = {"connection": connection, "reason": reason, "most": TRIPS_AFTER, "first_probe": FIRST_PROBE}
+        parameters = {
+            "connection": connection,
+            "reason": reason,
+            "most": TRIPS_AFTER,
+            "first_probe": FIRST_PROBE,
+        }
         state = conn.execute(QUERIES.breaker.fail, parameters).fetchone() or {}
         log.warning("connection.failing", connection=connection, reason=reason, breaker=state.get("state"))
         return

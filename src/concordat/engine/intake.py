@@ -65,20 +65,29 @@ def receive(
     try:
         push = connector.decode_push(headers, body, at)
     except AuthRevoked as error:
-        conn.execute(QUERIES.intake.count_refusal, {"connection": connection, "reason": error.code or "signature"})
+        conn.execute(
+            QUERIES.intake.count_refusal, {"connection": connection, "reason": error.code or "signature"}
+        )
         return Received(status=401)
     except Rejected as error:
         return _unreadable(world, conn, connection, kept, str(error))
     if push.reply is not None:
         return Received(status=200, body=push.reply, media_type=push.reply_type)
-    row = conn.execute(QUERIES.intake.keep_delivery, {**kept, "key": push.key or _digest(body), "note": ""}).fetchone() or {}
+    row = (
+        conn.execute(
+            QUERIES.intake.keep_delivery, {**kept, "key": push.key or _digest(body), "note": ""}
+        ).fetchone()
+        or {}
+    )
     fresh = row["state"] == "received"
     if fresh and push.hints:
         _leave(conn, connection, [(h.object, h.ref) for h in push.hints], correlation_id, traceparent)
     return Received(status=202, delivery=row["id"], hinted=fresh and bool(push.hints))
 
 
-def _unreadable(world: World, conn: Connection, connection: str, kept: Mapping[str, Any], why: str) -> Received:
+def _unreadable(
+    world: World, conn: Connection, connection: str, kept: Mapping[str, Any], why: str
+) -> Received:
     key = _digest(kept["body"])
     row = conn.execute(QUERIES.intake.keep_delivery, {**kept, "key": key, "note": why}).fetchone() or {}
     draft = CaseDraft(
@@ -93,7 +102,9 @@ def _unreadable(world: World, conn: Connection, connection: str, kept: Mapping[s
     return Received(status=202, delivery=row["id"])
 
 
-def _leave(conn: Connection, connection: str, hints: Sequence[tuple[str, str]], correlation_id: str, traceparent: str) -> None:
+def _leave(
+    conn: Connection, connection: str, hints: Sequence[tuple[str, str]], correlation_id: str, traceparent: str
+) -> None:
     parameters = {
         "connections": [connection] * len(hints),
         "objects": [object_ for object_, _ in hints],
@@ -106,7 +117,11 @@ def _leave(conn: Connection, connection: str, hints: Sequence[tuple[str, str]], 
 
 def _harmless(headers: Mapping[str, str]) -> dict[str, str]:
     """Headers without credentials."""
-    return {k: v for k, v in headers.items() if k.lower() not in ("authorization", "cookie", "proxy-authorization")}
+    return {
+        k: v
+        for k, v in headers.items()
+        if k.lower() not in ("authorization", "cookie", "proxy-authorization")
+    }
 
 
 def _digest(body: bytes) -> str:
@@ -121,7 +136,9 @@ def read_hints(world: World, connection: str) -> int:
     with world.db.engine() as conn:
         if gate(conn, connection).closed:
             return 0
-        hints = conn.execute(QUERIES.intake.claim_hints, {"connection": connection, "limit": HINTS}).fetchall()
+        hints = conn.execute(
+            QUERIES.intake.claim_hints, {"connection": connection, "limit": HINTS}
+        ).fetchall()
     by_object: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for hint in hints:
         by_object[hint["object"]].append(hint)
@@ -135,7 +152,9 @@ def _read(world: World, connection: str, object_: str, hints: Sequence[Mapping[s
     refs = [hint["ref"] for hint in hints]
     parameters = {"connection": connection, "objects": [object_] * len(hints), "refs": refs}
     try:
-        with call_span(connection, object_, "read", items=len(refs), parent=first["traceparent"]) as traceparent:
+        with call_span(
+            connection, object_, "read", items=len(refs), parent=first["traceparent"]
+        ) as traceparent:
             ctx = CallContext(correlation_id=first["correlation_id"], traceparent=traceparent)
             records = world.connectors[connection].fetch_source(object_, refs, ctx)
     except VendorError as error:
@@ -145,8 +164,17 @@ def _read(world: World, connection: str, object_: str, hints: Sequence[Mapping[s
             went(conn, connection, [error])
         return
     with world.db.engine() as conn:
-        keep_records(world, conn, connection, records, correlation_id=first["correlation_id"], traceparent=first["traceparent"])
-        conn.execute(QUERIES.intake.drop_hints, {**parameters, "hinted": [hint["hinted_at"] for hint in hints]})
+        keep_records(
+            world,
+            conn,
+            connection,
+            records,
+            correlation_id=first["correlation_id"],
+            traceparent=first["traceparent"],
+        )
+        conn.execute(
+            QUERIES.intake.drop_hints, {**parameters, "hinted": [hint["hinted_at"] for hint in hints]}
+        )
         went(conn, connection, [None])
 
 
@@ -171,8 +199,17 @@ def sweep(world: World, connection: str, object_: str, *, correlation_id: str, t
             more = page.more and page.cursor != position
             position = page.cursor
             with world.db.engine() as conn:
-                total += keep_records(world, conn, connection, page.records, correlation_id=correlation_id, traceparent=traceparent)
-                conn.execute(QUERIES.intake.move_cursor, {**place, "position": position, "every": 0 if more else every})
+                total += keep_records(
+                    world,
+                    conn,
+                    connection,
+                    page.records,
+                    correlation_id=correlation_id,
+                    traceparent=traceparent,
+                )
+                conn.execute(
+                    QUERIES.intake.move_cursor, {**place, "position": position, "every": 0 if more else every}
+                )
                 went(conn, connection, [None])
     except VendorError as error:
         _failed(world, place, error, every)
@@ -194,7 +231,13 @@ def _failed(world: World, place: Mapping[str, str], error: VendorError, every: f
 
 
 def keep_records(
-    world: World, conn: Connection, connection: str, records: Sequence[SourceRecord], *, correlation_id: str, traceparent: str
+    world: World,
+    conn: Connection,
+    connection: str,
+    records: Sequence[SourceRecord],
+    *,
+    correlation_id: str,
+    traceparent: str,
 ) -> int:
     """Merge records in one statement; says how many changed. A record that does not parse becomes a case, alone."""
     latest = {(r.object, r.ref): r for r in sorted(records, key=lambda r: r.version)}
@@ -223,7 +266,9 @@ def keep_records(
         },
     ).fetchall()
     touched = {(row["object"], row["ref"]) for row in changed}
-    numbers = [(r, value) for r, _ in good if (r.object, r.ref) in touched for value in {r.ref, *r.numbers} if value]
+    numbers = [
+        (r, value) for r, _ in good if (r.object, r.ref) in touched for value in {r.ref, *r.numbers} if value
+    ]
     if numbers:
         parameters = {
             "unit": world.unit,
@@ -249,7 +294,11 @@ def _sound(world: World, conn: Connection, connection: str, record: SourceRecord
         subject=f"{connection}:{record.object}:{record.ref}",
         title=f"{record.object} {record.ref} of {connection} cannot be taken: {says}",
         owner="integration",
-        facts={"connection": connection, "ref": record.ref, "faults": [{"field": f.field, "message": f.message} for f in wrong]},
+        facts={
+            "connection": connection,
+            "ref": record.ref,
+            "faults": [{"field": f.field, "message": f.message} for f in wrong],
+        },
     )
     open_cases(conn, [draft])
     return False

@@ -68,9 +68,16 @@ def _claim(world: World, conn: Connection, lane: Lane, allowed: Gate, worker: in
     return [Claimed.of(row, lane, refs, at) for row in rows]
 
 
-def _refs(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> Mapping[tuple[int, str, str, str], Mapping[str, Any]]:
+def _refs(
+    conn: Connection, rows: Sequence[Mapping[str, Any]]
+) -> Mapping[tuple[int, str, str, str], Mapping[str, Any]]:
     """What the targets call the objects that these documents refer to."""
-    owners = {value["$ref"]["owner"] for row in rows for value in row["desired"].values() if isinstance(value, dict) and "$ref" in value}
+    owners = {
+        value["$ref"]["owner"]
+        for row in rows
+        for value in row["desired"].values()
+        if isinstance(value, dict) and "$ref" in value
+    }
     if not owners:
         return {}
     found = conn.execute(QUERIES.effect.refs, {"owners": sorted(owners)})

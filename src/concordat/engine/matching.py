@@ -56,7 +56,9 @@ class _Subject:
 
 def plan_dirty(world: World, conn: Connection, *, limit: int = 500) -> Matched:
     """Plan up to `limit` dirty subjects inside the caller's transaction."""
-    marks = conn.execute(QUERIES.handoff.take_dirty, {"contracts": list(world.contracts), "limit": limit}).fetchall()
+    marks = conn.execute(
+        QUERIES.handoff.take_dirty, {"contracts": list(world.contracts), "limit": limit}
+    ).fetchall()
     if not marks:
         return Matched()
     at = now(conn)
@@ -154,7 +156,9 @@ def _find_handoffs(conn: Connection, subjects: Sequence[_Subject]) -> None:
 
 
 def _write(world: World, conn: Connection, subjects: list[_Subject], at: datetime) -> frozenset[int]:
-    live = [s for s in subjects if s.handoff or s.plan.stance in (Stance.WANTED, Stance.ADOPTED, Stance.UNKNOWN)]
+    live = [
+        s for s in subjects if s.handoff or s.plan.stance in (Stance.WANTED, Stance.ADOPTED, Stance.UNKNOWN)
+    ]
     live = [s for s in live if s.handoff or s.plan.stance is not Stance.UNKNOWN or s.known.object]
     _wait_for_parents(conn, live)
     live = _brake(world, conn, live)
@@ -180,7 +184,9 @@ def _wait_for_parents(conn: Connection, live: Sequence[_Subject]) -> None:
         (*str(ref).split(":", 1), _related_object(s.contract, name))
         for s in lacking
         for name, known in s.related.items()
-        if known is None and isinstance(ref := compile_rule(s.contract.with_[name].of).value(_fields(s)), str) and ":" in ref
+        if known is None
+        and isinstance(ref := compile_rule(s.contract.with_[name].of).value(_fields(s)), str)
+        and ":" in ref
     ]
     if hints:
         conn.execute(
@@ -225,7 +231,10 @@ def _brake(world: World, conn: Connection, live: list[_Subject]) -> list[_Subjec
         most = _most(world.contracts[name])
         if most is None:
             continue
-        row = conn.execute(QUERIES.handoff.brake_count, {"contract": name, "subjects": len(members)}).fetchone() or {}
+        row = (
+            conn.execute(QUERIES.handoff.brake_count, {"contract": name, "subjects": len(members)}).fetchone()
+            or {}
+        )
         if row["released"] or row["subjects"] <= most:
             continue
         over = members[-min(len(members), row["subjects"] - most) :]
@@ -251,7 +260,11 @@ def _brake_case(contract: Contract, over: Sequence[_Subject], most: int) -> Case
         contract=name,
         title=f"{name} would start more than {most} subjects in an hour; the rest waits",
         owner=contract.case_owner,
-        facts={"waiting": len(over), "most": most, "remedy": f"Look at them, then: concordat contract release {name}"},
+        facts={
+            "waiting": len(over),
+            "most": most,
+            "remedy": f"Look at them, then: concordat contract release {name}",
+        },
     )
 
 
@@ -321,7 +334,9 @@ def _renew(conn: Connection, known: Sequence[_Subject]) -> None:
 def _keep_inputs(conn: Connection, live: Sequence[_Subject]) -> None:
     pairs = [(k.id, s.handoff) for s in live for k in s.related.values() if k is not None]
     if pairs:
-        conn.execute(QUERIES.handoff.keep_inputs, {"records": [p[0] for p in pairs], "handoffs": [p[1] for p in pairs]})
+        conn.execute(
+            QUERIES.handoff.keep_inputs, {"records": [p[0] for p in pairs], "handoffs": [p[1] for p in pairs]}
+        )
 
 
 def _start_clocks(world: World, conn: Connection, fresh: Iterable[_Subject], at: datetime) -> None:
@@ -333,19 +348,32 @@ def _start_clocks(world: World, conn: Connection, fresh: Iterable[_Subject], at:
     ]  # fmt: skip
     if rows:
         names = ("handoffs", "names", "units", "untils", "owners", "warns", "dues")
-        conn.execute(QUERIES.handoff.start_service_levels, dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+        conn.execute(
+            QUERIES.handoff.start_service_levels,
+            dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)),
+        )
 
 
 def _keep_cases(world: World, conn: Connection, live: Sequence[_Subject], at: datetime) -> None:
     """One case per handoff that misses something, gone by itself when nothing is missing any more."""
-    drafts = [_case(world, s, at) for s in live if s.plan.missing or s.plan.stance in (Stance.UNKNOWN, Stance.WITHDRAWN)]
+    drafts = [
+        _case(world, s, at)
+        for s in live
+        if s.plan.missing or s.plan.stance in (Stance.UNKNOWN, Stance.WITHDRAWN)
+    ]
     if drafts:
         open_cases(conn, [d for d in drafts if d is not None])
     waited = [s.handoff for s in live if s.was == "waiting"]
-    over = {s.handoff for s in live if not s.plan.missing and s.plan.stance in (Stance.WANTED, Stance.ADOPTED)}
+    over = {
+        s.handoff for s in live if not s.plan.missing and s.plan.stance in (Stance.WANTED, Stance.ADOPTED)
+    }
     cleared = [h for h in waited if h in over]
     if cleared:
-        parameters = {"handoffs": cleared, "kinds": ["missing", "unknown", "withdrawn"], "resolution": "the source was completed"}
+        parameters = {
+            "handoffs": cleared,
+            "kinds": ["missing", "unknown", "withdrawn"],
+            "resolution": "the source was completed",
+        }
         conn.execute(QUERIES.case.resolve_handoffs, parameters)
 
 
@@ -363,9 +391,19 @@ def _case(world: World, subject: _Subject, at: datetime) -> CaseDraft | None:
     if plan.stance is Stance.WITHDRAWN:
         if subject.was in ("", "withdrawn"):
             return None
-        return CaseDraft(kind="withdrawn", title=f"{plan.title} was withdrawn after it had started", facts={"reason": plan.reason}, **common)
+        return CaseDraft(
+            kind="withdrawn",
+            title=f"{plan.title} was withdrawn after it had started",
+            facts={"reason": plan.reason},
+            **common,
+        )
     if plan.stance is Stance.UNKNOWN:
-        return CaseDraft(kind="unknown", title=f"{plan.title}: a rule cannot be answered", facts={"reason": plan.reason}, **common)
+        return CaseDraft(
+            kind="unknown",
+            title=f"{plan.title}: a rule cannot be answered",
+            facts={"reason": plan.reason},
+            **common,
+        )
     missing = [{"field": m.path, "owner": m.owner, "says": m.says} for m in plan.missing]
     title = f"{plan.title} cannot start: " + ", ".join(m.says for m in plan.missing)
     return CaseDraft(kind="missing", title=title, facts={"missing": missing}, **common)
@@ -379,10 +417,19 @@ def _compare(conn: Connection, going: Sequence[_Subject], fresh: set[int]) -> Ma
         conn.execute(QUERIES.effect.lock_work, {"ids": old})
         for row in conn.execute(QUERIES.effect.of_handoffs, {"ids": old}):
             existing[row["handoff_id"]].append(
-                Existing(id=row["id"], step=row["step"], item=row["item"], digest=row["digest"], state=EffectState(row["state"]))
+                Existing(
+                    id=row["id"],
+                    step=row["step"],
+                    item=row["item"],
+                    digest=row["digest"],
+                    state=EffectState(row["state"]),
+                )
             )
     return {
-        s.handoff: compare(_wanted(s), existing[s.handoff], lambda step, c=s.contract: c.reaction(step).do or "hold") for s in going
+        s.handoff: compare(
+            _wanted(s), existing[s.handoff], lambda step, c=s.contract: c.reaction(step).do or "hold"
+        )
+        for s in going
     }
 
 
@@ -391,7 +438,9 @@ def _wanted(subject: _Subject) -> tuple[Desired, ...]:
     return effects if subject.plan.stance is Stance.WANTED else tuple(e for e in effects if e.kind == "put")
 
 
-def _apply(world: World, conn: Connection, going: Sequence[_Subject], changes: Mapping[int, Changes], at: datetime) -> frozenset[int]:
+def _apply(
+    world: World, conn: Connection, going: Sequence[_Subject], changes: Mapping[int, Changes], at: datetime
+) -> frozenset[int]:
     new = [(s, d) for s in going for d in changes[s.handoff].new]
     changed = [(s, c) for s in going for c in changes[s.handoff].changed]
     lanes = _insert(world, conn, new, at) if new else set()
@@ -403,7 +452,9 @@ def _apply(world: World, conn: Connection, going: Sequence[_Subject], changes: M
     return frozenset(lanes)
 
 
-def _insert(world: World, conn: Connection, new: Sequence[tuple[_Subject, Desired]], at: datetime) -> set[int]:
+def _insert(
+    world: World, conn: Connection, new: Sequence[tuple[_Subject, Desired]], at: datetime
+) -> set[int]:
     lane_ids = world.lane_ids(conn)
     puts = [(s, d) for s, d in new if d.kind == "put"]
     conn.execute(
@@ -419,7 +470,10 @@ def _insert(world: World, conn: Connection, new: Sequence[tuple[_Subject, Desire
     )
     adopting = [s.plan.stance is Stance.ADOPTED for s, _ in new]
     presents = {id(s): {e.step for e in s.plan.effects} for s, _ in new}
-    afters = [[] if a else [x for x in d.after if x in presents[id(s)]] for (s, d), a in zip(new, adopting, strict=True)]
+    afters = [
+        [] if a else [x for x in d.after if x in presents[id(s)]]
+        for (s, d), a in zip(new, adopting, strict=True)
+    ]
     rows = conn.execute(
         QUERIES.effect.insert,
         {
@@ -429,7 +483,8 @@ def _insert(world: World, conn: Connection, new: Sequence[tuple[_Subject, Desire
             "items": [d.item for _, d in new],
             "kinds": ["adopt" if a else d.kind for (_, d), a in zip(new, adopting, strict=True)],
             "lanes": [
-                lane_ids.get((d.system, d.object, "adopt" if a else d.operation)) for (_, d), a in zip(new, adopting, strict=True)
+                lane_ids.get((d.system, d.object, "adopt" if a else d.operation))
+                for (_, d), a in zip(new, adopting, strict=True)
             ],
             "owners": [d.owner_id for _, d in new],
             "connections": [d.system for _, d in new],
@@ -439,7 +494,10 @@ def _insert(world: World, conn: Connection, new: Sequence[tuple[_Subject, Desire
             "optionals": [d.optional for _, d in new],
             "desired": [json_text(d.fields) for _, d in new],
             "digests": [d.digest for _, d in new],
-            "states": ["blocked" if after or d.kind == "emit" else "ready" for (_, d), after in zip(new, afters, strict=True)],
+            "states": [
+                "blocked" if after or d.kind == "emit" else "ready"
+                for (_, d), after in zip(new, afters, strict=True)
+            ],
             "teams": [d.owner for _, d in new],
             "dues": [_due(world, d, at) for _, d in new],
         },
@@ -451,7 +509,9 @@ def _due(world: World, desired: Desired, at: datetime) -> datetime | None:
     return world.due(desired.owner, desired.due_span, at) if desired.due_span else None
 
 
-def _change(world: World, conn: Connection, changed: Sequence[tuple[_Subject, Change]], at: datetime) -> set[int]:
+def _change(
+    world: World, conn: Connection, changed: Sequence[tuple[_Subject, Change]], at: datetime
+) -> set[int]:
     full = [(s, c) for s, c in changed if c.desired is not None]
     rested = [c.id for _, c in changed if c.desired is None]
     if rested:

@@ -20,9 +20,21 @@ def mend(world: World, worker: int) -> None:
     if taken:
         log.warning("work.taken_over", rows=len(taken))
     for alert in alerts:
-        log.warning("alert.raised", owner=alert["owner"], cause=alert["cause"], items=alert["items"], money=alert["money"])
+        log.warning(
+            "alert.raised",
+            owner=alert["owner"],
+            cause=alert["cause"],
+            items=alert["items"],
+            money=alert["money"],
+        )
     for clock in late:
-        log.warning("service_level.late", handoff=clock["handoff_id"], name=clock["name"], owner=clock["owner"], breached=bool(clock["breached_at"]))
+        log.warning(
+            "service_level.late",
+            handoff=clock["handoff_id"],
+            name=clock["name"],
+            owner=clock["owner"],
+            breached=bool(clock["breached_at"]),
+        )
 
 
 def tidy(world: World) -> None:

@@ -31,13 +31,18 @@ class _Settled:
     error: str = ""
 
 
-def settle(world: World, conn: Connection, lane: Lane, outcomes: Sequence[Outcome], *, worker: int) -> frozenset[int]:
+def settle(
+    world: World, conn: Connection, lane: Lane, outcomes: Sequence[Outcome], *, worker: int
+) -> frozenset[int]:
     """Keep what became of a round; says which lanes have work because of it."""
     at = now(conn)
     handoffs = sorted({o.row.handoff for o in outcomes})
     conn.execute(QUERIES.handoff.lock_for_settling, {"ids": handoffs})
     settled = [_judge(world, lane, outcome, at) for outcome in outcomes]
-    mine = {row["effect_id"] for row in conn.execute(QUERIES.effect.settle, {**_arrays(settled), "worker": worker})}
+    mine = {
+        row["effect_id"]
+        for row in conn.execute(QUERIES.effect.settle, {**_arrays(settled), "worker": worker})
+    }
     late = len(settled) - len(mine)
     if late:
         log.warning("settle.late", connection=lane.connection, rows=late)
@@ -65,7 +70,13 @@ def _judge(world: World, lane: Lane, outcome: Outcome, at: datetime) -> _Settled
     """One verdict per outcome, each a legal move."""
     row = outcome.row
     settled = _verdict(world, lane, outcome, at)
-    before = {"write": E.SENDING, "ask": E.SENDING, "adopt": E.SENDING, "resolve": E.IN_DOUBT, "verify": E.APPLIED}
+    before = {
+        "write": E.SENDING,
+        "ask": E.SENDING,
+        "adopt": E.SENDING,
+        "resolve": E.IN_DOUBT,
+        "verify": E.APPLIED,
+    }
     move(before.get(row.act, E.READY), settled.verdict.state)
     return settled
 
@@ -78,13 +89,17 @@ def _verdict(world: World, lane: Lane, outcome: Outcome, at: datetime) -> _Settl
         return _answered(outcome)
     if outcome.many > 1:
         says = f"{outcome.many} records at {lane.connection} carry the key {row.record_key}"
-        return _Settled(outcome=outcome, verdict=Verdict(state=E.HELD, case="refused"), word="ambiguous", error=says)
+        return _Settled(
+            outcome=outcome, verdict=Verdict(state=E.HELD, case="refused"), word="ambiguous", error=says
+        )
     if outcome.many < 0:
         return _unsearchable(outcome)
     if row.act == "adopt":
         return _adopted(outcome)
     if outcome.absent:
-        verdict = after_absence(now=at, settle_by=row.settle_by or at, tries=row.tries, spread=_spread(row.id))
+        verdict = after_absence(
+            now=at, settle_by=row.settle_by or at, tries=row.tries, spread=_spread(row.id)
+        )
         return _Settled(outcome=outcome, verdict=verdict, word="absent")
     return _done(outcome, lane)
 
@@ -93,13 +108,19 @@ def _done(outcome: Outcome, lane: Lane) -> _Settled:
     if outcome.differs and outcome.row.act != "resolve":
         fields = ", ".join(outcome.differs)
         says = f"{lane.connection} accepted the write but holds something else in: {fields}"
-        return _Settled(outcome=outcome, verdict=Verdict(state=E.HELD, case="refused"), word="differs", error=says)
+        return _Settled(
+            outcome=outcome, verdict=Verdict(state=E.HELD, case="refused"), word="differs", error=says
+        )
     if outcome.differs:
         return _Settled(outcome=outcome, verdict=Verdict(state=E.READY, wait=timedelta(0)), word="found")
     if outcome.read:
-        return _Settled(outcome=outcome, verdict=Verdict(state=E.VERIFIED), word=outcome.disposition or "verified")
+        return _Settled(
+            outcome=outcome, verdict=Verdict(state=E.VERIFIED), word=outcome.disposition or "verified"
+        )
     wait = READ_AGAIN if outcome.readable and outcome.called else None
-    return _Settled(outcome=outcome, verdict=Verdict(state=E.APPLIED, wait=wait), word=outcome.disposition or "applied")
+    return _Settled(
+        outcome=outcome, verdict=Verdict(state=E.APPLIED, wait=wait), word=outcome.disposition or "applied"
+    )
 
 
 def _answered(outcome: Outcome) -> _Settled:
@@ -114,7 +135,12 @@ def _adopted(outcome: Outcome) -> _Settled:
     """Found and equal, found and different, or not there: reported, never written."""
     if outcome.absent:
         verdict = Verdict(state=E.HELD)
-        return _Settled(outcome=outcome, verdict=verdict, word="not found", error="not found at the target; older than `since`, so not made")
+        return _Settled(
+            outcome=outcome,
+            verdict=verdict,
+            word="not found",
+            error="not found at the target; older than `since`, so not made",
+        )
     if outcome.differs:
         says = "adopted; differs in: " + ", ".join(outcome.differs)
         return _Settled(outcome=outcome, verdict=Verdict(state=E.APPLIED), word="differs", error=says)
@@ -144,9 +170,15 @@ def _failed(world: World, lane: Lane, outcome: Outcome, at: datetime) -> _Settle
         now=at,
     )
     if row.act == "resolve" and verdict.state in (E.PENDING, E.READY):
-        verdict = Verdict(state=E.IN_DOUBT, wait=verdict.wait, waits_for=f"{lane.connection} is asked again whether it was written")
+        verdict = Verdict(
+            state=E.IN_DOUBT,
+            wait=verdict.wait,
+            waits_for=f"{lane.connection} is asked again whether it was written",
+        )
     if verdict.state is E.IN_DOUBT and not verdict.waits_for:
-        verdict = Verdict(state=E.IN_DOUBT, wait=verdict.wait, waits_for=f"{lane.connection} gave no certain answer")
+        verdict = Verdict(
+            state=E.IN_DOUBT, wait=verdict.wait, waits_for=f"{lane.connection} gave no certain answer"
+        )
     says = f"{error.message}" + (f" ({error.code})" if error.code else "")
     return _Settled(outcome=outcome, verdict=verdict, word="failed", error=says)
 
@@ -185,7 +217,11 @@ def _cases(world: World, conn: Connection, lane: Lane, settled: Sequence[_Settle
     held = [s for s in settled if s.verdict.case]
     if held:
         open_cases(conn, [_case(world, lane, s, at) for s in held])
-    fine = [s.outcome.row.id for s in settled if s.verdict.state in (E.VERIFIED, E.APPLIED) and s.outcome.row.tries > 1]
+    fine = [
+        s.outcome.row.id
+        for s in settled
+        if s.verdict.state in (E.VERIFIED, E.APPLIED) and s.outcome.row.tries > 1
+    ]
     if fine:
         conn.execute(QUERIES.case.resolve_effects, {"effects": fine, "resolution": "it went through"})
 

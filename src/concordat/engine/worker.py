@@ -59,7 +59,10 @@ class Worker:
         self._join()
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="lane")
         calls = ThreadPoolExecutor(self.threads * 2, thread_name_prefix="call")
-        helpers = [threading.Thread(target=self._listen, daemon=True), threading.Thread(target=self._keep_house, daemon=True)]
+        helpers = [
+            threading.Thread(target=self._listen, daemon=True),
+            threading.Thread(target=self._keep_house, daemon=True),
+        ]
         for helper in helpers:
             helper.start()
         try:
@@ -81,7 +84,9 @@ class Worker:
                 at = conn.execute("SELECT app_now() AS now").fetchone()
                 hinted = conn.execute(QUERIES.intake.hinted_connections).fetchall()
                 cursors = conn.execute(QUERIES.intake.due_cursors).fetchall()
-                dirty = conn.execute(QUERIES.handoff.next_dirty, {"contracts": list(self.world.contracts)}).fetchone()
+                dirty = conn.execute(
+                    QUERIES.handoff.next_dirty, {"contracts": list(self.world.contracts)}
+                ).fetchone()
                 lanes = conn.execute(QUERIES.effect.lane_clock).fetchall()
                 self.world.lane_ids(conn)
                 unknown = [row["id"] for row in lanes if row["id"] not in self.world._lanes]  # noqa: SLF001 - same package
@@ -94,19 +99,42 @@ class Worker:
         soon = SWEEP
         for row in hinted:
             if row["connection"] in self.world.connectors:
-                soon = min(soon, self._start(pool, ("hints", row["connection"]), (row["due_at"] - now).total_seconds(), self._hints, row["connection"]))
+                soon = min(
+                    soon,
+                    self._start(
+                        pool,
+                        ("hints", row["connection"]),
+                        (row["due_at"] - now).total_seconds(),
+                        self._hints,
+                        row["connection"],
+                    ),
+                )
         for row in cursors:
             if row["connection"] in self.world.sweeps:
-                self._start(pool, ("sweep", row["connection"], row["object"]), 0, self._sweep, row["connection"], row["object"])
+                self._start(
+                    pool,
+                    ("sweep", row["connection"], row["object"]),
+                    0,
+                    self._sweep,
+                    row["connection"],
+                    row["object"],
+                )
         if dirty and dirty["min"] is not None:
             soon = min(soon, self._start(pool, "plan", (dirty["min"] - now).total_seconds(), self._plan))
         for row in lanes:
             lane = self.world.lane(row["id"])
             if lane.connection in self.world.connectors:
-                soon = min(soon, self._start(pool, lane.id, (row["due_at"] - now).total_seconds(), self._drain, lane.id, calls))
+                soon = min(
+                    soon,
+                    self._start(
+                        pool, lane.id, (row["due_at"] - now).total_seconds(), self._drain, lane.id, calls
+                    ),
+                )
         return max(soon, 0.001)
 
-    def _start(self, pool: ThreadPoolExecutor, key: object, wait: float, work: object, *args: object) -> float:
+    def _start(
+        self, pool: ThreadPoolExecutor, key: object, wait: float, work: object, *args: object
+    ) -> float:
         """Run one kind of work unless it already runs; a wake-up meanwhile makes it run once more."""
         if wait > 0:
             return wait
@@ -176,10 +204,14 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 with self.world.db.engine() as conn:
-                    self.id = (conn.execute(QUERIES.recovery.join, {"name": self.name}).fetchone() or {})["id"]
+                    self.id = (conn.execute(QUERIES.recovery.join, {"name": self.name}).fetchone() or {})[
+                        "id"
+                    ]
                     for connection, connector in self.world.connectors.items():
                         for object_ in connector.facts.sources if connection in self.world.sweeps else ():
-                            conn.execute(QUERIES.intake.open_cursor, {"connection": connection, "object": object_})
+                            conn.execute(
+                                QUERIES.intake.open_cursor, {"connection": connection, "object": object_}
+                            )
                 log.info("worker.started", worker=self.id, name=self.name)
                 return
             except NotReachable as error:

@@ -11,7 +11,7 @@ from concordat.errors import Invalid, NotFound
 from concordat.store.database import Connection
 from concordat.store.queries import QUERIES
 
-__all__ = ["list_contracts", "publish", "show_contract"]
+__all__ = ["list_contracts", "publish", "release", "show_contract"]
 
 
 def publish(conn: Connection, contract: Contract, text: str) -> bool:
@@ -20,7 +20,9 @@ def publish(conn: Connection, contract: Contract, text: str) -> bool:
     Raises `Invalid` when the same version was published with another text.
     """
     sha = hashlib.sha256(text.encode()).hexdigest()
-    row = conn.execute(QUERIES.contract.find, {"name": contract.contract, "version": contract.version}).fetchone()
+    row = conn.execute(
+        QUERIES.contract.find, {"name": contract.contract, "version": contract.version}
+    ).fetchone()
     if row and row["digest"] != sha:
         raise Invalid(
             f"{contract.key} was published with another text.",
@@ -54,3 +56,10 @@ def show_contract(conn: Connection, name: str, version: int | None = None) -> Ma
         wanted = name if version is None else f"{name}/v{version}"
         raise NotFound(f"No contract {wanted}.", remedy=f"There is: {known}.")
     return row
+
+
+def release(conn: Connection, name: str, *, hours: int, person: str) -> None:
+    """Let one contract run past its brake, and resolve the brake's case. Raises `NotFound` for an unknown name."""
+    show_contract(conn, name)
+    conn.execute(QUERIES.handoff.brake_release, {"contract": name, "hours": hours, "person": person})
+    conn.execute(QUERIES.case.resolve_brake, {"contract": name, "resolution": f"released by {person}"})

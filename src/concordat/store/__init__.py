@@ -1,1 +1,1 @@
-
+"""PostgreSQL and nothing else: the embedded server, the door, the schema and the queries."""

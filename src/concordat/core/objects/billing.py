@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -103,7 +102,7 @@ class ChargeShare(Part):
     """A charge, or a part of it, on an invoice line."""
 
     charge: Annotated[Reference, To("charge")] = Field(description="The charge")
-    share: Number = Field(default=Decimal(1), description="How much of it, 0 to 1")
+    share: Number | None = said("How much of it, 0 to 1; absent: all of it")
 
 
 class InvoiceLine(Canonical):

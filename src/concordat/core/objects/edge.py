@@ -18,6 +18,7 @@ from concordat.errors import Invalid
 
 __all__ = ["Fault", "Parsed", "normalise", "parse", "validate_many"]
 
+_LONGEST = 300
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -26,7 +27,7 @@ class Fault:
     """One field that does not hold."""
 
     field: str
-    """Its path: `contract.value`'s is `value`, a role's hours `roles[0].hours`."""
+    """Its path inside the object: `value`, `roles[0].hours`."""
     message: str
     remedy: str = ""
     value: Any = None
@@ -52,7 +53,8 @@ class Parsed:
         """The good fields in canonical JSON form, also of a record with faults."""
         if self.object is not None:
             return self.object.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"extra"})
-        return _take(object_type(self.name), self.given)[0]
+        good, _ = _take(object_type(self.name), self.given)
+        return {name: value for name, value in good.items() if name != "extra"}
 
 
 def parse(object_name: str, fields: Mapping[str, Any]) -> Parsed:
@@ -86,7 +88,7 @@ def normalise(object_name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
 def _parse(shape: type[Canonical], name: str, fields: Mapping[str, Any]) -> Parsed:
     extra: dict[str, Any] = {}
     given = _known(shape, dict(fields), "", extra)
-    if extra:
+    if extra or "extra" in given:
         given["extra"] = _together(given.get("extra"), extra)
     try:
         made = _adapter(shape).validate_python(given)
@@ -161,11 +163,12 @@ def _take(shape: type[Canonical], fields: Mapping[str, Any]) -> tuple[dict[str, 
 
 def _fault(detail: ErrorDetails, *under: str) -> Fault:
     context = detail.get("ctx", {})
-    message, remedy = _SAYS.get(detail["type"], (detail["msg"], ""))
+    says = _SAYS.get(detail["type"])
+    message, remedy = (words.format(**context) for words in says) if says else (detail["msg"], "")
     return Fault(
         field=_path((*under, *detail["loc"])),
-        message=message.format(**context),
-        remedy=str(context.get("remedy", remedy.format(**context))),
+        message=message if len(message) <= _LONGEST else f"{message[:_LONGEST]} …",
+        remedy=str(context.get("remedy", remedy)),
         value=None if detail["type"] == "missing" else detail["input"],
     )
 

@@ -70,8 +70,8 @@ class Database:
     """One database and its roles. Opens nothing until asked; safe for many threads; `close` it at the end.
 
     `engine()`, `app(units)`, `audit()` and `owner()` each give a connection inside a transaction that commits
-    at the end of the block and is undone by an exception. They refuse a role that policies cannot hold, raise `NotReachable` and `Contended` for what
-    the database did to them, and leave every other error of the driver as it is.
+    at the end of the block and is undone by an exception. They refuse a role that policies cannot hold, raise
+    `NotReachable` and `Contended` for what the database did to them, and leave every other error as it is.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ class Database:
             return self._pools[role]
 
     def _open_pool(self, role: str) -> ConnectionPool[Bounded]:
-        """Prove the role before the first use; a server that is not there says so at once, with its reason."""
+        """Prove the role before the first use; a server that is not there says so at once."""
         with self.session(role) as conn:
             refuse_dangerous_role(conn)
         return ConnectionPool(

@@ -98,7 +98,7 @@ class Cluster:
             let_through(self.binaries)
 
     def start(self, *, durable: bool) -> str:
-        """Make sure that the server runs and give the superuser's address. The caller holds the start lock."""
+        """Make the server run and give the superuser's address. The caller holds the start lock."""
         if not (self.data / "PG_VERSION").exists():
             self._create(durable=durable)
         self._check_version()

@@ -21,3 +21,8 @@ WHERE handoff_id = ANY(%(handoffs)s::bigint[]) AND kind = ANY(%(kinds)s::text[])
 -- The trouble of these effects is over by itself.
 UPDATE "case" SET state = 'resolved', resolved_at = app_now(), resolution = %(resolution)s
 WHERE effect_id = ANY(%(effects)s::bigint[]) AND state <> 'resolved';
+
+-- name: resolve_brake
+-- A person released the brake of this contract.
+UPDATE "case" SET state = 'resolved', resolved_at = app_now(), resolution = %(resolution)s
+WHERE kind = 'brake' AND contract = %(contract)s AND state <> 'resolved';

@@ -1,0 +1,113 @@
+"""`concordat init` and `concordat check`: a firm's folder, and whether its contracts hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from concordat.cli.screen import JsonOption, ReportOption, err, out, print_json, write_report
+from concordat.core.language import Fault, load_contract
+from concordat.errors import NotFound, UserError
+from concordat.firm import write_firm
+from concordat.settings import load_firm
+
+__all__ = ["add_to", "faults_of"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the root."""
+    app.command()(init)
+    app.command()(check)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where the firm is written; must be new or empty.")],
+    erp: Annotated[str, typer.Option(help="netsuite (a twin) or tryton (a real server).")] = "netsuite",
+) -> None:
+    """Write a firm that runs against the twins: Northbeam Consulting, with contracts to change."""
+    if erp not in ("netsuite", "tryton"):
+        raise UserError(
+            f"There is no ERP {erp} to start with.", remedy="Choose netsuite or tryton.", exit_code=2
+        )
+    files = write_firm(folder, erp=erp)
+    out.print(f"Wrote {len(files)} files to {folder}.")
+    out.print(
+        f"Next: `concordat twin up --firm {folder}` in one terminal, `concordat up --firm {folder}` in another."
+    )
+
+
+def check(
+    path: Annotated[Path, typer.Argument(help="A contract, a folder of contracts, or a firm.")] = Path(),
+    as_json: JsonOption = False,
+    report: ReportOption = None,
+) -> None:
+    """Report every fault of every contract at once: where it is, what is wrong, what to write instead."""
+    faults, files = faults_of(path)
+    serious = [fault for fault in faults if fault.severity == "error"]
+    result: dict[str, Any] = {
+        "holds": not serious,
+        "files": len(files),
+        "faults": [fault.to_json() for fault in faults],
+    }
+    write_report(report, result)
+    if as_json:
+        print_json(result)
+    else:
+        _show(faults, files)
+    if serious:
+        raise typer.Exit(1)
+
+
+def faults_of(path: Path) -> tuple[list[Fault], list[Path]]:
+    """Every fault of the contracts at `path`, in order of place. A path without contracts is `NotFound`."""
+    if not path.exists():
+        raise NotFound(
+            f"There is nothing at {path}.", remedy="Name a contract, a folder of contracts, or a firm."
+        )
+    systems = tuple(load_firm(path).connections) if (path / "concordat.toml").is_file() else None
+    files = (
+        [path]
+        if path.is_file()
+        else sorted(f for f in path.rglob("*.yaml") if not f.name.endswith(".examples.yaml"))
+    )
+    files = [f for f in files if ".concordat" not in f.parts]
+    if not files:
+        raise NotFound(
+            f"{path} holds no contract.", remedy="A contract is a file *.yaml that begins with `contract:`."
+        )
+    faults = [
+        fault
+        for file in files
+        for fault in load_contract(_text(file), file=str(file), systems=systems).faults
+    ]
+    return sorted(faults), files
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{file} is not UTF-8 text: byte {error.start}.", remedy="Save it as UTF-8."
+        ) from error
+
+
+def _show(faults: list[Fault], files: list[Path]) -> None:
+    styles = {"error": "red", "later": "yellow", "warning": "cyan"}
+    for fault in faults:
+        place = Text(f"{fault.file}:{fault.line}:{fault.column} ", style="bold")
+        err.print(
+            place.append(f"{fault.severity} {fault.code} ", style=styles[fault.severity]).append(
+                fault.message, style="default"
+            )
+        )
+        if fault.remedy:
+            err.print(Text(f"    {fault.remedy}", style="dim"))
+    errors = sum(fault.severity == "error" for fault in faults)
+    count = "1 contract" if len(files) == 1 else f"{len(files)} contracts"
+    out.print(
+        f"{count}: {errors} fault{'s' if errors != 1 else ''}, {len(faults) - errors} remark{'s' if len(faults) - errors != 1 else ''}."
+    )

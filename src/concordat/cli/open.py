@@ -1,0 +1,54 @@
+"""How commands get at a firm: its folder, its database, its engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from concordat.cli.screen import waiting
+from concordat.errors import NotReachable
+from concordat.settings import Firm, find_firm, load_firm, read_environment
+from concordat.store.database import Connection, Database
+from concordat.wiring import Running, open_database, open_firm
+
+__all__ = ["database", "reading", "running", "the_firm"]
+
+
+def the_firm(folder: Path | None) -> Firm:
+    """The firm that a command is about. Raises `NotFound` with the way out."""
+    return load_firm(find_firm(folder, read_environment()))
+
+
+@contextmanager
+def running(folder: Path | None, *, quiet: bool = False) -> Iterator[Running]:
+    """The firm at work, closed at the end."""
+    with waiting("opening the firm", quiet=quiet) as say:
+        opened = open_firm(the_firm(folder), read_environment(), progress=say)
+    with opened:
+        yield opened
+
+
+@contextmanager
+def database(folder: Path | None) -> Iterator[tuple[Firm, Database]]:
+    """The firm's database alone; nothing is migrated."""
+    firm = the_firm(folder)
+    db, embedded = open_database(firm, read_environment())
+    try:
+        yield firm, db
+    finally:
+        db.close()
+        if embedded is not None:
+            embedded.stop()
+
+
+@contextmanager
+def reading(folder: Path | None) -> Iterator[Connection]:
+    """A transaction of the firm's own unit, as a person at the keyboard sees it."""
+    with database(folder) as (firm, db):
+        with db.app([firm.firm.unit]) as conn:
+            if conn.execute("SELECT to_regclass('handoff') AS there").fetchone() == {"there": None}:
+                raise NotReachable(
+                    "The database has no tables yet.", remedy="Run `concordat db migrate` or `concordat up`."
+                )
+            yield conn
