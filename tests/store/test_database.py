@@ -167,7 +167,7 @@ def test_every_table_with_a_unit_has_policies_for_the_three_roles(database: Data
 
 
 def test_only_the_four_roles_may_enter(database: Database, administrator: psycopg.Connection):
-    name = database.dsn.split("dbname=")[1].split()[0]
+    name = conninfo_to_dict(database.dsn)["dbname"]
     row = administrator.execute(
         "SELECT datacl::text[] FROM pg_database WHERE datname = %s", [name]
     ).fetchone()
@@ -361,3 +361,21 @@ def test_a_listener_hears_and_is_woken_by_silence(database: Database):
         with database.engine() as conn:
             conn.execute("SELECT pg_notify('wake', 'lane 1'), pg_notify('wake', 'lane 2')")
         assert [next(heard), next(heard), next(heard)] == ["lane 1", "lane 2", None]
+
+
+def test_a_role_that_owns_a_table_serves_nothing(database: Database, server: Embedded):
+    with psycopg.connect(
+        make_conninfo(server.dsn_superuser, dbname=database.dsn.split("dbname=")[1].split()[0])
+    ) as conn:
+        conn.execute("CREATE TABLE own (); ALTER TABLE own OWNER TO concordat_app")
+    with pytest.raises(UserError, match=r"concordat_app owns tables: .* Serve as"), database.app(["US"]):
+        pass
+
+
+def test_a_database_that_is_not_there_says_so_at_once(passwords: Mapping[str, str]):
+    start = time.monotonic()
+    with Database("host=127.0.0.1 port=1 dbname=x", passwords) as db:
+        assert not db.healthy()
+        with pytest.raises(NotReachable, match="refused"), db.engine():
+            pass
+    assert time.monotonic() - start < 5

@@ -19,6 +19,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from concordat.errors import NotReachable, UserError
 from concordat.store.embedded import Embedded
 
+pytestmark = pytest.mark.slow
+
 HOLDER = """
 import sys
 from pathlib import Path
@@ -36,7 +38,7 @@ def folder() -> Iterator[Path]:
     """Give a folder that the server's system user can reach, and leave no server behind."""
     made = Path(tempfile.mkdtemp(prefix="concordat-test-"))
     yield made
-    if (made / "data" / "PG_VERSION").exists():
+    if (made / "data" / "postmaster.pid").exists():
         Embedded.start(made, durable=False).stop()
     shutil.rmtree(made)
 
@@ -70,7 +72,6 @@ def kill_and_reap(pid: int) -> None:
     os.close(watch)
 
 
-@pytest.mark.slow
 def test_it_is_durable_by_default_and_keeps_what_it_was_told(folder: Path):
     server = Embedded.start(folder)
     with psycopg.connect(server.dsn_superuser) as conn:
@@ -127,7 +128,7 @@ def test_a_killed_server_is_started_again_with_everything_committed(folder: Path
     assert again.stop()
 
 
-@pytest.mark.parametrize("pid", [str(os.getpid()), "4194305", ""])
+@pytest.mark.parametrize("pid", [str(os.getpid()), "4194305", ""], ids=["another's", "nobody's", "empty"])
 def test_a_stale_pid_file_heals(folder: Path, pid: str):
     """After a reboot the pid is another program's, nobody's, or the file was never written."""
     Embedded.start(folder, durable=False).stop()
