@@ -107,3 +107,9 @@ def refusal(conn: Connection, text: str) -> str:
     except psycopg.Error as error:
         return str(error)
     return ""
+
+
+@pytest.mark.parametrize("text", ["SELECT x FROM nowhere", "SELECT 1; SELECT 2", "DELETE FROM migration"])
+def test_the_walk_finds_a_query_that_cannot_run(database: Database, text: str):
+    with database.session(APP) as conn:
+        assert refusal(conn, text)
