@@ -270,8 +270,45 @@ def test_every_function_has_a_sentence_and_sane_bounds() -> None:
 
 
 PIECES = st.sampled_from(
-    """o . stage amount == && || ! ( ) [ ] { } "a" 1 1.5 - + < in has( cmp( money( , ? : true null .all(x, '\\x00' //
-    size( b'a' r"\\" o.amount item""".split()
+    [
+        "o",
+        ".",
+        "stage",
+        "amount",
+        "==",
+        "&&",
+        "||",
+        "!",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        '"a"',
+        "1",
+        "1.5",
+        "-",
+        "+",
+        "<",
+        "in",
+        "has(",
+        "cmp(",
+        "money(",
+        ",",
+        "?",
+        ":",
+        "true",
+        "null",
+        ".all(x,",
+        "'\\x00'",
+        "//",
+        "size(",
+        "b'a'",
+        'r"\\"',
+        "o.amount",
+        "item",
+    ]
 )
 TEXTS = st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=14).map("".join))
 

@@ -277,14 +277,15 @@ def _clocks(desk: Desk) -> None:
 
 def _not_yet(desk: Desk) -> None:
     for loc, purpose in later(desk.source.data):
-        desk.tell(
-            loc,
-            "not-yet",
-            f"{purpose} is known and runs in a later release",
-            "Keep it; the contract is checked and not loaded.",
-            key=True,
-            severity="later",
-        )
+        if desk.silent(loc):
+            desk.tell(
+                loc,
+                "not-yet",
+                f"{purpose} is known and runs in a later release",
+                "Keep it; the contract is checked and not loaded.",
+                key=True,
+                severity="later",
+            )
 
 
 def _advice(desk: Desk) -> None:

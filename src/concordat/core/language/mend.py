@@ -8,7 +8,7 @@ from typing import Any
 
 from concordat.core.language.fault import Loc
 
-__all__ = ["STAND_INS", "UNNAMED", "mend"]
+__all__ = ["KINDS", "STAND_INS", "UNNAMED", "mend"]
 
 UNNAMED = "unnamed"
 """A name that no check looks at."""
@@ -50,7 +50,7 @@ _ITEMS: Mapping[str, Any] = {
     "tiers": {"above": "1.00 EUR", "by": UNNAMED},
     "tie_out": {"ours": "true", "theirs": "true", "account": UNNAMED},
 }
-_KINDS = ("put", "check", "await", "emit", "act")
+KINDS = ("put", "check", "await", "emit", "act")
 
 
 def mend(data: Any, loc: Loc, code: str) -> None:
@@ -90,7 +90,7 @@ def _mend_inside(place: Any, last: str | int, code: str) -> None:
     if code == "step-system":
         inside["in"] = UNNAMED
     elif code == "step-kind":
-        kinds = [kind for kind in _KINDS if kind in inside]
+        kinds = [kind for kind in KINDS if kind in inside]
         for kind in kinds[1:]:
             del inside[kind]
         if not kinds:

@@ -75,6 +75,10 @@ class Desk:
             )
         )
 
+    def silent(self, loc: Loc) -> bool:
+        """Tell whether nothing was reported at this place yet."""
+        return all(told != loc for told, _, _ in self._told)
+
     def named(
         self, loc: Loc, name: str, names: Sequence[str], code: str, what: str, *, key: bool = False
     ) -> bool:
@@ -148,7 +152,7 @@ class Desk:
         root, *parts = path.split(".")
         roots = (*self.records, *self.collections, *more)
         offset = max(rule.text.find(path), 0)
-        if self.contract.subject == UNNAMED or root in ("true", "false"):
+        if self.contract.subject not in OBJECTS or root in ("true", "false"):
             return
         if root not in roots:
             near = nearest(root, roots) or f"Rules here start with {', '.join(roots)}."

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from concordat.core.expressions.kinds import nearest
 from concordat.core.language.fault import Fault, Loc, didyoumean
-from concordat.core.language.mend import STAND_INS, mend
+from concordat.core.language.mend import KINDS, STAND_INS, mend
 from concordat.core.language.source import Source
 
 __all__ = ["fit"]
@@ -48,6 +48,11 @@ _REMEDIES = {
     "step-kind": "Keep one of them, and make two steps of the rest.",
     "step-system": "Add `in: <connection>`.",
     "one-of": "Write it that way.",
+}
+_CHOSEN = {
+    "step-kind": KINDS,
+    "step-system": ("in",),
+    "one-of": ("field", "rule", "do", "by_state", "subjects", "money"),
 }
 _ROUNDS = 20
 
@@ -87,13 +92,18 @@ def _without(
         loc = source.nearest(detail["loc"])
         missing = detail["type"] == "missing"
         spot = (*loc, str(detail["loc"][-1])) if missing else loc
-        if spot not in told:
+        if spot not in told and not _follows(loc, detail["type"], told):
             told.add(spot)
             source.faults.append(_of_detail(source, loc, detail, model))
         if missing:
             spot = tuple(detail["loc"])
         mend(rest, spot, detail["type"])
     return rest
+
+
+def _follows(loc: Loc, code: str, told: set[Loc]) -> bool:
+    """Tell whether a misfit only follows from a word that was taken out before."""
+    return any((*loc, word) in told for word in _CHOSEN.get(code, ()))
 
 
 def _of_detail(source: Source, loc: Loc, detail: ErrorDetails, model: type[BaseModel]) -> Fault:
