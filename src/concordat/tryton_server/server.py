@@ -101,7 +101,7 @@ class Tryton:
 
     @staticmethod
     def prepared(cache: Path | None = None) -> bool:
-        """Say whether the slow part of the first start is done: Tryton installed, its database initialised."""
+        """Say whether the slow part of the first start is done: installed, and a database initialised."""
         cache = cache or default_cache()
         return environment_folder(cache).joinpath("complete").exists() and base_folder(cache).exists()
 

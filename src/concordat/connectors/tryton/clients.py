@@ -13,11 +13,10 @@ from concordat.sdk.spec import JsonObject
 __all__ = ["FIELDS", "client", "values"]
 
 FIELDS = [
-    "name", "code", "active", "_timestamp", "last_modified_at",
-    "tax_identifier.id", "identifiers.active", "identifiers.type", "identifiers.code", "identifiers.code_compact",
-    "identifiers.last_modified_at", "addresses.active", "addresses.country.code", "addresses.last_modified_at",
-    "contact_mechanisms.active", "contact_mechanisms.type", "contact_mechanisms.value", "contact_mechanisms.invoice",
-    "contact_mechanisms.last_modified_at",
+    "name", "code", "active", "_timestamp", "last_modified_at", "tax_identifier.id",
+    *(f"identifiers.{field}" for field in ("active", "type", "code", "code_compact", "last_modified_at")),
+    *(f"addresses.{field}" for field in ("active", "country.code", "last_modified_at")),
+    *(f"contact_mechanisms.{field}" for field in ("active", "type", "value", "invoice", "last_modified_at")),
     *(f"customer_payment_term.{field}" for field in TERM_FIELDS),
 ]  # fmt: skip
 
