@@ -230,6 +230,8 @@ LOOK = {
         ('o.amount >= money("5.00 EUR")', ["money-comparison"]),
         ('o.hours > "5"', ["decimal-comparison"]),
         ("o.hours + 1", ["decimal-comparison"]),
+        ("cmp(o.amount, 5) > 0", ["money-comparison"]),
+        ("add(o.amount, o.hours) == o.amount", ["money-comparison"]),
         ("o.x == null", ["null-comparison"]),
         ('o["x"] == 1', ["rule-index"]),
         ("o.x < 1.5", ["rule-float"]),

@@ -20,6 +20,8 @@ __all__ = ["Known", "Look", "Problem", "examine", "nearest"]
 _ORDER = ("<", "<=", ">", ">=")
 _ARITHMETIC = ("+", "-", "*", "/", "%")
 _LITERALS = {"text": "text", "number": "int", "bool": "bool", "null": "null", "list": "list"}
+_MONEY_PAIRS = ("cmp", "add", "sub")
+_PAIR = 2
 _LOGIC = ("&&", "||")
 _FLOAT = re.compile(r"[0-9]*(?:\.[0-9]+(?:[eE].*)?|[eE].*)")
 _CIVIL = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -76,6 +78,7 @@ def _wrong(node: Node, kind: str) -> Problem:
 def _of_node(node: Node, look: Look) -> Iterator[Problem]:
     if node.kind == "call":
         yield from _of_call(node)
+        yield from _of_amounts(node, look)
     elif node.kind == "binary":
         yield from _of_binary(node, look)
     elif node.kind == "unary":
@@ -118,6 +121,15 @@ def _of_call(node: Node) -> Iterator[Problem]:
         )
     elif node.word == "money" and node.args[0].kind == "text":
         yield from _of_amount(node.args[0])
+
+
+def _of_amounts(node: Node, look: Look) -> Iterator[Problem]:
+    """Check that money meets money: `cmp(amount, 5)` has no answer."""
+    if node.word not in _MONEY_PAIRS or len(node.args) != _PAIR:
+        return
+    kinds = {_kind(arg, look) for arg in node.args}
+    if not kinds <= {"money", "any"} and ("money" in kinds or node.word != "cmp"):
+        yield _amounts(node)
 
 
 def _of_amount(literal: Node) -> Iterator[Problem]:

@@ -32,7 +32,7 @@ def check(desk: Desk) -> None:
 
 def _names(desk: Desk) -> None:
     desk.object(("subject",), desk.contract.subject)
-    groups = (("with", desk.records[1:]), ("gather", desk.collections), ("steps", desk.steps))
+    groups = (("with", desk.records[1:]), ("gather", tuple(desk.contract.gather)), ("steps", desk.steps))
     taken = {desk.contract.subject: "subject"}
     for word, names in groups:
         for name in names:

@@ -41,7 +41,7 @@ class Desk:
             systems=systems,
             records=_either(contract.records, _names(data, "with")),
             steps=_either(contract.steps, _names(data, "steps")),
-            collections=_either(contract.gather, _names(data, "gather")),
+            collections=(*_either(contract.gather, _names(data, "gather")), *_documents(contract)),
         )
 
     def tell(
@@ -175,6 +175,10 @@ class Desk:
             name, path = before[-1], ".".join((root, *before))
             return f"That is a reference: write `{name}: {path}` under `with` and `{name}.{error.word}` here."
         return nearest(error.word, error.words) or f"`{object_}` is described in the reference."
+
+
+def _documents(contract: Contract) -> tuple[str, ...]:
+    return ("document",) if contract.document is not None else ()
 
 
 def _either(fit: Iterable[str], written: Iterable[str]) -> tuple[str, ...]:
