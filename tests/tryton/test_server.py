@@ -14,11 +14,13 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from concordat.connectors.tryton import TrytonConnector
 from concordat.errors import NotReachable, Rejected, Unavailable
 from concordat.sdk.rpc import Rpc
+from concordat.store.embedded import Embedded
 from concordat.tryton_server import Tryton
 from concordat.tryton_server.firm import ENTITIES
 from tests.tryton.running import TODAY, call
@@ -100,6 +102,18 @@ def test_a_taken_port_is_one_sentence(tryton: Tryton, folder: Path) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(NotReachable, match=f"port {port}.*in use"):
             Tryton.start(folder, today=TODAY, port=port)
+
+
+def test_a_server_given_by_its_address_is_used_and_left_running(
+    tryton: Tryton, folder: Path, server: Embedded
+) -> None:
+    with Tryton.start(folder, today=TODAY, postgres=server.dsn_superuser, database="erp_given") as other:
+        rpc = session(other)
+        assert rpc.call(call(), "company.company", "search_count", [], write=False) == 3
+        rpc.close()
+        assert not (folder / "postgres").exists()
+    with psycopg.connect(server.dsn_superuser, autocommit=True) as conn:
+        conn.execute("DROP DATABASE erp_given")
 
 
 def test_what_a_killed_owner_leaves_behind_heals(tryton: Tryton, folder: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import warnings
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg import sql
@@ -33,8 +34,15 @@ class Cluster:
 
     @classmethod
     def embedded(cls, folder: Path) -> Self:
-        """Start the server of a folder, or join it if it runs."""
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        """Start the server of a folder, or take over the one that a killed owner left running.
+
+        The caller owns the folder. A server that was never made to the end is made anew.
+        """
+        complete = folder.with_name(f"{folder.name}.complete")
+        if not complete.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".handle_pids.json").unlink(missing_ok=True)  # it would count killed owners as users
         try:
             server = _pgserver().get_server(folder, cleanup_mode="stop")
         except (OSError, RuntimeError, subprocess.SubprocessError) as error:
@@ -43,6 +51,7 @@ class Cluster:
         for setting in _SETTINGS:
             made.execute(sql.SQL("ALTER SYSTEM SET " + setting))
         made.execute(sql.SQL("SELECT pg_reload_conf()"))
+        complete.touch()
         return made
 
     @classmethod
@@ -67,14 +76,9 @@ class Cluster:
 
     def uri(self) -> str:
         """Give the server's address as Tryton's configuration wants it, without a database."""
-        part = {key: str(value) for key, value in conninfo_to_dict(self._conninfo).items()}
-        login = quote(part.get("user", "postgres"), safe="")
-        if part.get("password"):
-            login += ":" + quote(part["password"], safe="")
-        host = part.get("host", "127.0.0.1")
-        if host.startswith("/"):
-            return f"postgresql:///?host={quote(host)}&user={login}"
-        return f"postgresql://{login}@{host}:{part.get('port', '5432')}/"
+        parts = {name: str(value) for name, value in conninfo_to_dict(self._conninfo).items() if value}
+        parts.pop("dbname", None)
+        return f"postgresql:///?{urlencode(parts, quote_via=quote)}"
 
     def exists(self, database: str) -> bool:
         """Whether the server has this database."""

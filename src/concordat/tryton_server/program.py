@@ -14,7 +14,7 @@ from concordat.tryton_server import wire
 from concordat.tryton_server.lock import taken
 from concordat.tryton_server.steps import last_words, run
 
-__all__ = ["Program"]
+__all__ = ["Program", "end_orphan"]
 
 _READY_WITHIN = 90.0
 """Seconds; 2 s on a quiet machine, far more while others use it."""
@@ -123,11 +123,8 @@ class Program:
 
     def _own_lock(self) -> IO[str]:
         """Take the lock that lives as long as the process; whoever still holds it is an orphan of ours."""
-        path = self.folder / "trytond.lock"
-        lock = taken(path)
-        if lock is None:
-            _end_orphan(path)
-            lock = taken(path, seconds=10)
+        end_orphan(self.folder)
+        lock = taken(self.folder / "trytond.lock", seconds=10)
         if lock is None:
             raise NotReachable(
                 f"A Tryton server of {self.folder} runs and does not end.", remedy="End it, then try again."
@@ -148,12 +145,20 @@ class Program:
         raise NotReachable(f"Tryton did not answer within {_READY_WITHIN:.0f} s.", remedy=f"See {log}.")
 
     def _configure(self) -> Path:
-        text = _CONFIGURATION.format(uri=self._uri.replace("%", "%%"), port=self.port)
+        text = _CONFIGURATION.format(uri=self._uri, port=self.port)
         return _private(self.folder / "trytond.conf", text)
 
 
-def _end_orphan(path: Path) -> None:
-    """End the process that wrote its number into the lock it holds: held, so the number is still its own."""
+def end_orphan(folder: Path) -> None:
+    """End the server that a killed owner left behind in a folder, if there is one.
+
+    The lock is held by that server alone, and its number stands in it: held, so the number is still its own.
+    """
+    path = folder / "trytond.lock"
+    lock = taken(path)
+    if lock is not None:
+        lock.close()
+        return
     number = path.read_text().strip()
     if number.isdigit():
         subprocess.run(["/bin/kill", "-KILL", number], check=False, capture_output=True)

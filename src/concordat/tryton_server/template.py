@@ -11,16 +11,18 @@ import json
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from concordat.errors import NotReachable
 from concordat.tryton_server import firm
 from concordat.tryton_server.cluster import Cluster
 from concordat.tryton_server.install import LOCK
-from concordat.tryton_server.lock import held
-from concordat.tryton_server.program import Program
+from concordat.tryton_server.lock import held, taken
+from concordat.tryton_server.program import Program, end_orphan
 from concordat.tryton_server.steps import Progress, within
 from concordat.tryton_server.wire import Session
 
@@ -96,12 +98,36 @@ def _stage(
     """Give what stands in `home`, or build it in a workshop and move it there when it is complete."""
     with held(cache / f"{home.name}.lock"):
         if not (home / "facts.json").exists():
-            work = Path(tempfile.mkdtemp(dir=cache, prefix="tryton-build-"))
-            try:
+            with _folder(cache) as work:
                 _build(work, environment, build).rename(home)
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
     return Template.read(home)
+
+
+@contextmanager
+def _folder(cache: Path) -> Iterator[Path]:
+    """Give a folder to build in; what killed builders left behind is cleared away first."""
+    with held(cache / "tryton-build.lock"):
+        for left in cache.glob("tryton-build-*"):
+            _clear(left)
+        work = Path(tempfile.mkdtemp(dir=cache, prefix="tryton-build-"))
+        owner = taken(work / "owner.lock")
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        if owner:
+            owner.close()
+
+
+def _clear(left: Path) -> None:
+    """Stop what runs in a build folder and remove it, unless its builder lives."""
+    owner = taken(left / "owner.lock")
+    if owner is None:
+        return
+    with owner, suppress(NotReachable):
+        end_orphan(left)
+        Cluster.embedded(left / "postgres").stop()
+    shutil.rmtree(left, ignore_errors=True)
 
 
 def _build(work: Path, environment: Path, build: Callable[[_Workshop], dict[str, Any]]) -> Path:
