@@ -46,17 +46,13 @@ def keys() -> tuple[str, str]:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return private.decode(), public.decode()
 
 
 @pytest.fixture
 def twin(keys: tuple[str, str]) -> Iterator[TwinHandle]:
-    options = {
-        "salesforce": {"public_key": keys[1], "consumer_key": "app", "username": USER, "batch_size": 3}
-    }
+    options = {"salesforce": {"public_key": keys[1], "consumer_key": "app", "username": USER, "batch_size": 3}}
     with start_twins(["salesforce"], options=options) as twins:
         yield twins["salesforce"]
 
@@ -109,9 +105,8 @@ def test_parents_ride_along(client: Salesforce):
         "Amount": 12.5,
     }
     client.Opportunity.create(deal)
-    rows = client.query(
-        "SELECT Id, Amount, IsWon, Account.Name, Contract.Name FROM Opportunity WHERE Account.Name = 'o\\'hara & søn'"
-    )
+    fields = "Id, Amount, IsWon, Account.Name, Contract.Name"
+    rows = client.query(f"SELECT {fields} FROM Opportunity WHERE Account.Name = 'o\\'hara & søn'")  # noqa: S608
     (row,) = rows["records"]
     assert (row["Account"]["Name"], row["Contract"], row["IsWon"], row["Amount"]) == (
         "O'Hara & Søn",
@@ -132,9 +127,7 @@ def test_upsert_creates_then_changes(client: Salesforce, twin: TwinHandle):
 
 
 def test_an_ambiguous_key_is_300(client: Salesforce, twin: TwinHandle):
-    twin.seed(
-        {"Account": [{"Name": "A", "Concordat_Key__c": "CC-X"}, {"Name": "B", "Concordat_Key__c": "CC-X"}]}
-    )
+    twin.seed({"Account": [{"Name": "A", "Concordat_Key__c": "CC-X"}, {"Name": "B", "Concordat_Key__c": "CC-X"}]})
     with pytest.raises(SalesforceMoreThanOneRecord):
         client.Account.upsert("Concordat_Key__c/CC-X", {"Name": "C"})
 
@@ -180,9 +173,7 @@ def test_a_session_that_ends_is_renewed_by_the_client(client: Salesforce, twin: 
 
 
 def test_a_foreign_session_is_refused(session: requests.Session):
-    client = Salesforce(
-        instance_url="https://northbeam.my.salesforce.com", session_id="stolen", session=session
-    )
+    client = Salesforce(instance_url="https://northbeam.my.salesforce.com", session_id="stolen", session=session)
     with pytest.raises(SalesforceExpiredSession):
         client.limits()
 
@@ -195,9 +186,7 @@ def test_a_spent_budget_is_403(client: Salesforce, twin: TwinHandle):
 
 def test_a_collection_answers_per_record(client: Salesforce, twin: TwinHandle):
     twin.fault(kind="lock_storm", key="CC-2", times=1)
-    said = [
-        {"attributes": {"type": "Account"}, "Name": f"N{n}", "Concordat_Key__c": f"CC-{n}"} for n in range(4)
-    ]
+    said = [{"attributes": {"type": "Account"}, "Name": f"N{n}", "Concordat_Key__c": f"CC-{n}"} for n in range(4)]
     said[3]["Nonsense"] = "x"
     body = {"allOrNone": False, "records": said}
     rows = client.restful("composite/sobjects/Account/Concordat_Key__c", method="PATCH", json=body)

@@ -15,6 +15,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -86,6 +87,10 @@ class TwinHandle:
         """Give the committed writes."""
         lines = self._on_loop(lambda: list(self.twin.store.ledger))
         return [line.as_json() for line in lines if object_ in {"", line.object}]
+
+    def advance(self, by: timedelta) -> None:
+        """Move the twin's clock on."""
+        self._on_loop(lambda: self.twin.clock.move(by))
 
     def hook(self, url: str, secret: str = "") -> None:
         """Register where pushes go."""
@@ -180,9 +185,7 @@ class Twins(Mapping[str, TwinHandle]):
 def make_twin(system: str, options: Mapping[str, Any] | None = None) -> Twin:
     """Build one twin, not yet listening. Raises `Invalid` for a system without one."""
     if system not in TWINS:
-        raise Invalid(
-            f"There is no twin of {system!r}.", remedy=f"There are: {', '.join(TWINS)}.", exit_code=2
-        )
+        raise Invalid(f"There is no twin of {system!r}.", remedy=f"There are: {', '.join(TWINS)}.", exit_code=2)
     twin: Twin = importlib.import_module(TWINS[system]).make(options or {})
     twin.pushes.hooks += [Hook(h["url"], h.get("secret", "")) for h in twin.options.get("hooks", ())]
     return twin

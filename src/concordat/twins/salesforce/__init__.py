@@ -101,9 +101,7 @@ class _Served:
                 except Problem as problem:
                     return self.reply([problem.row()], STATUS.get(problem.code, 400))
                 except Ambiguous as ambiguous:
-                    return self.reply(
-                        [self.org.url(call.params["object"], ref) for ref in ambiguous.refs], 300
-                    )
+                    return self.reply([self.org.url(call.params["object"], ref) for ref in ambiguous.refs], 300)
 
             self.twin.route(method, DATA + path, operation=operation)(guarded)
 
@@ -325,9 +323,7 @@ def _try(
 def _rolled_back(result: dict[str, Any]) -> dict[str, Any]:
     if not result["success"]:
         return result
-    message = (
-        "Record rolled back because not all records were valid and the request was using AllOrNone header"
-    )
+    message = "Record rolled back because not all records were valid and the request was using AllOrNone header"
     return {"success": False, "errors": [Problem("ALL_OR_NONE_OPERATION_ROLLED_BACK", message).item()]}
 
 

@@ -60,9 +60,7 @@ class Org:
 
     def peek(self, object_: str, ref: str) -> Record | None:
         """Give a record, deleted ones too."""
-        return self.twin.store.get(object_, ref) or next(
-            (record for record in self._by_short(object_, ref)), None
-        )
+        return self.twin.store.get(object_, ref) or next((record for record in self._by_short(object_, ref)), None)
 
     def by_key(self, object_: str, name: str, value: str) -> str | None:
         """Give the id under an external id. Raises `Ambiguous`, or `Problem` when the field is none."""
@@ -96,9 +94,7 @@ class Org:
         """Insert or change by external id; returns the id and whether it was made."""
         if "Id" in data or name in data:
             wrong = "Id" if "Id" in data else name
-            raise Problem(
-                "INVALID_FIELD", f"The {wrong} field should not be specified in the sobject data.", (wrong,)
-            )
+            raise Problem("INVALID_FIELD", f"The {wrong} field should not be specified in the sobject data.", (wrong,))
         ref = self.by_key(object_, name, value)
         if ref is None:
             return self.create(object_, {**data, name: value}), True
@@ -130,8 +126,7 @@ class Org:
         """Complete a record that is loaded: id, stamps, what the stage says, index."""
         ref = fields.get("Id") or self.twin.fresh(object_)
         typed = {
-            name: keep(name, self.about(object_).fields.get(name, Field()), value)
-            for name, value in fields.items()
+            name: keep(name, self.about(object_).fields.get(name, Field()), value) for name, value in fields.items()
         }
         whole = {**self._stamped(object_, {}, {**self._born(object_, ref), **typed}), **typed, "Id": ref}
         self._index(object_, ref, whole)
@@ -167,9 +162,7 @@ class Org:
         """Where the API shows a record."""
         return f"/services/data/{self.version}/sobjects/{object_}/{ref}"
 
-    def _nest(
-        self, object_: str, fields: Mapping[str, Any], paths: Sequence[Sequence[str]]
-    ) -> dict[str, Any]:
+    def _nest(self, object_: str, fields: Mapping[str, Any], paths: Sequence[Sequence[str]]) -> dict[str, Any]:
         out: dict[str, Any] = {"attributes": {"type": object_, "url": self.url(object_, fields["Id"])}}
         for head in dict.fromkeys(path[0] for path in paths):
             rest = [path[1:] for path in paths if path[0] == head and len(path) > 1]
@@ -239,9 +232,7 @@ class Org:
         key = str(data.get("Concordat_Key__c") or data.get("Id") or "")
         if self.twin.fault("lock_storm", object=object_, operation="write", key=key):
             message = "unable to obtain exclusive access to this record or 1 records: "
-            raise Problem(
-                "UNABLE_TO_LOCK_ROW", message + str(data.get("AccountId") or data.get("Id") or "001")
-            )
+            raise Problem("UNABLE_TO_LOCK_ROW", message + str(data.get("AccountId") or data.get("Id") or "001"))
 
     def _clean(self, object_: str, data: Mapping[str, Any], *, ref: str | None) -> Fields:
         kept: Fields = {}

@@ -1,7 +1,7 @@
 """The part of SOQL that the twin understands: parse once, then test and project records.
 
-SELECT fields (parents by a dotted path) or COUNT() · FROM one object · WHERE with = != < <= > >= LIKE IN
-NOT IN, AND, OR, NOT and brackets · ORDER BY · LIMIT · OFFSET. Text is compared without regard to case, as Salesforce
+SELECT fields (parents by a dotted path) or COUNT() · FROM one object · WHERE with = != < <= > >= LIKE IN NOT,
+AND, OR and brackets · ORDER BY · LIMIT · OFFSET. Text is compared without regard to case, as Salesforce
 does (src: SOQL and SOSL Reference, comparison operators). Anything else is MALFORMED_QUERY.
 """
 
@@ -79,9 +79,7 @@ class _Parser:
         return self.words[self.at - 1][1]
 
     def accept(self, *words: str) -> bool:
-        found = [
-            self.words[self.at + i][1].upper() for i in range(len(words)) if self.at + i < len(self.words)
-        ]
+        found = [self.words[self.at + i][1].upper() for i in range(len(words)) if self.at + i < len(self.words)]
         if found != list(words):
             return False
         self.at += len(words)
