@@ -157,28 +157,25 @@ class Secret(_Table):
         try:
             return path.read_text().rstrip("\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"{what} takes its secret from {path}: {error}.", remedy="Write the file."
-            ) from error
+            raise UserError(f"{what} takes its secret from {path}: {error}.", remedy="Write the file.") from error
 
 
 class Connection(BaseModel):
-    """`[connections.NAME]`: one system. All keys but `system`, `url` and `poll` are the connector's own."""
+    """`[connections.NAME]`: one system. All keys but `system`, `url`, `poll`, `reads` are the connector's own."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     system: str = Field(min_length=1, description="Which connector: salesforce, kantata, workday, …")
     url: str = Field(pattern=r"^https?://\S+$", description="Where it is.")
     poll: Duration = Field(default=timedelta(seconds=5), description="How often changes are asked for.")
+    reads: tuple[str, ...] = Field(default=(), description="Objects whose records are read from here as the source.")
 
     @property
     def vendor(self) -> Mapping[str, Any]:
         """Give the connector's own settings as they are written, secrets still references."""
         return self.model_extra or {}
 
-    def resolved(
-        self, folder: Path, *, name: str, variables: Mapping[str, str] | None = None
-    ) -> Mapping[str, Any]:
+    def resolved(self, folder: Path, *, name: str, variables: Mapping[str, str] | None = None) -> Mapping[str, Any]:
         """Give `url` and the connector's own settings, secrets read. A missing one is a `UserError`."""
         settings = {"url": self.url, **self.vendor}
         return {
@@ -195,9 +192,7 @@ def _reveal(value: Any, folder: Path, *, what: str, variables: Mapping[str, str]
         return value
     if value.keys() in ({"env"}, {"file"}):
         return Secret(**value).reveal(folder, what=what, variables=variables)
-    return {
-        key: _reveal(item, folder, what=f"{what}.{key}", variables=variables) for key, item in value.items()
-    }
+    return {key: _reveal(item, folder, what=f"{what}.{key}", variables=variables) for key, item in value.items()}
 
 
 class Team(_Table):
@@ -218,9 +213,7 @@ class Engine(_Table):
     """`[engine]`: how the work is done."""
 
     workers: int = Field(default=2, ge=1, le=64, description="Threads that drain lanes in one process.")
-    linger: Duration = Field(
-        default=timedelta(milliseconds=50), description="How long changes gather before planning."
-    )
+    linger: Duration = Field(default=timedelta(milliseconds=50), description="How long changes gather before planning.")
 
 
 class Firm(_Table):
@@ -243,9 +236,7 @@ class Firm(_Table):
         """Give a connection's settings with its secrets read. Raises `NotFound` or `UserError`."""
         found = self.connections.get(connection)
         if found is None:
-            raise NotFound(
-                f"{FILE} has no connection {connection}.", remedy=_nearest(connection, self.connections)
-            )
+            raise NotFound(f"{FILE} has no connection {connection}.", remedy=_nearest(connection, self.connections))
         return found.resolved(self.folder, name=connection, variables=variables)
 
 
@@ -260,9 +251,7 @@ def load_firm(path: Path) -> Firm:
     file = folder / FILE
     if not file.is_file():
         what = f"{folder} has no {FILE}" if folder.is_dir() else f"There is no folder {folder}"
-        raise NotFound(
-            f"{what}.", remedy=f"Run `concordat init {path}` to make a firm, or name one with --firm."
-        )
+        raise NotFound(f"{what}.", remedy=f"Run `concordat init {path}` to make a firm, or name one with --firm.")
     try:
         table = tomllib.loads(file.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

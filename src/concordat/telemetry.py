@@ -26,7 +26,11 @@ _tracer = trace.get_tracer("concordat")
 def configure(*, log_level: str = "info", json_logs: bool = False, otlp_endpoint: str = "") -> None:
     """Set up logs for this process, and traces when a collector is named."""
     level = logging.getLevelNamesMapping().get(log_level.upper(), logging.INFO)
-    renderer = structlog.processors.JSONRenderer() if json_logs else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if json_logs
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -51,7 +55,9 @@ def _export(endpoint: str) -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - optional
 
     provider = TracerProvider(resource=Resource.create({"service.name": "concordat"}))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint.rstrip("/") + "/v1/traces")))
+    provider.add_span_processor(
+        BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint.rstrip("/") + "/v1/traces"))
+    )
     trace.set_tracer_provider(provider)
 
 
@@ -77,7 +83,9 @@ def call_span(connection: str, object_: str, act: str, *, items: int, parent: st
     """Span one vendor call; yields the `traceparent` to send."""
     context = trace.set_span_in_context(_parent(parent)) if trace_id(parent) else None
     attributes = {"concordat.connection": connection, "concordat.object": object_, "concordat.items": items}
-    with _tracer.start_as_current_span(f"{act} {connection}.{object_}", context, SpanKind.CLIENT, attributes) as span:
+    with _tracer.start_as_current_span(
+        f"{act} {connection}.{object_}", context, SpanKind.CLIENT, attributes
+    ) as span:
         own = span.get_span_context()
         yield f"00-{own.trace_id:032x}-{own.span_id:016x}-01" if span.is_recording() else child_of(parent)
 
@@ -86,5 +94,7 @@ def _parent(traceparent: str) -> NonRecordingSpan:
     match = _TRACEPARENT.fullmatch(traceparent)
     if match is None:
         return NonRecordingSpan(SpanContext(0, 0, is_remote=True))
-    context = SpanContext(int(match[1], 16), int(match[2], 16), is_remote=True, trace_flags=TraceFlags(int(match[3], 16)))
+    context = SpanContext(
+        int(match[1], 16), int(match[2], 16), is_remote=True, trace_flags=TraceFlags(int(match[3], 16))
+    )
     return NonRecordingSpan(context)

@@ -5,17 +5,15 @@ A new connector is one line in `CONNECTORS`.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from psycopg.conninfo import conninfo_to_dict
 from pydantic import ValidationError
 
 from concordat.core.contract import Contract
@@ -27,8 +25,8 @@ from concordat.operations.contracts import publish
 from concordat.sdk.auth import wire_clock
 from concordat.sdk.spec import Connector, ConnectorSpec
 from concordat.settings import Entity, Environment, Firm
-from concordat.store.database import Database, bootstrap, passwords_from
-from concordat.store.embedded import Embedded
+from concordat.store.database import Database
+from concordat.store.database.opening import open_database
 from concordat.store.migrate import migrate
 
 __all__ = ["CONNECTORS", "Running", "check_contracts", "connector_spec", "open_firm"]
@@ -46,15 +44,15 @@ CONNECTORS: Mapping[str, str] = {
 
 Progress = Callable[[str], None]
 SHIPPED = Path(__file__).parent / "handoffs"
+POOL = 24
+"""Connections to the database of one process at most."""
 
 
 def connector_spec(system: str) -> ConnectorSpec:
     """The spec of one system. An unknown one is a `UserError` that lists those there are."""
     module = CONNECTORS.get(system)
     if module is None:
-        raise UserError(
-            f"There is no connector for {system}.", remedy=f"There is: {', '.join(sorted(CONNECTORS))}."
-        )
+        raise UserError(f"There is no connector for {system}.", remedy=f"There is: {', '.join(sorted(CONNECTORS))}.")
     spec: ConnectorSpec = import_module(module).SPEC
     return spec
 
@@ -66,10 +64,9 @@ class Running(AbstractContextManager["Running"]):
     firm: Firm
     db: Database
     world: World
-    embedded: Embedded | None = None
+    closing: ExitStack
     notes: tuple[str, ...] = ()
     """What a person should know: contracts that were left out, and why."""
-    _closed: bool = field(default=False)
 
     def __enter__(self) -> Self:
         return self
@@ -81,14 +78,9 @@ class Running(AbstractContextManager["Running"]):
 
     def close(self) -> None:
         """Close connections and the database's pools; an embedded server ends with its last user."""
-        if self._closed:
-            return
-        self._closed = True
         for connector in self.world.connectors.values():
             connector.close()
-        self.db.close()
-        if self.embedded is not None:
-            self.embedded.stop()
+        self.closing.close()
 
 
 def open_firm(firm: Firm, environment: Environment, *, progress: Progress = lambda _text: None) -> Running:
@@ -96,46 +88,21 @@ def open_firm(firm: Firm, environment: Environment, *, progress: Progress = lamb
     connectors = _connect(firm)
     loaded = check_contracts(firm)
     progress("starting the database")
-    db, embedded = open_database(firm, environment)
-    try:
+    with ExitStack() as stack:
+        db = stack.enter_context(open_database(environment.database_url, firm.state, size=POOL))
         progress("bringing the tables up to date")
         migrate(db)
         contracts, notes = _activate(db, firm, loaded)
-    except BaseException:
-        db.close()
-        if embedded is not None:
-            embedded.stop()
-        raise
+        closing = stack.pop_all()
     world = World(
         db=db,
         unit=firm.firm.unit,
         connectors=connectors,
         contracts=contracts,
         calendars=_calendars(firm),
-        sweeps=_sweeps(firm, connectors, contracts),
+        sweeps=_sweeps(firm, connectors),
     )
-    return Running(firm=firm, db=db, world=world, embedded=embedded, notes=notes)
-
-
-def open_database(firm: Firm, environment: Environment) -> tuple[Database, Embedded | None]:
-    """The database that the environment names, else the embedded one in the firm's folder; roles made, not migrated."""
-    if environment.database_url:
-        passwords = passwords_from(_root_secret(firm))
-        name = str(conninfo_to_dict(environment.database_url).get("dbname") or "concordat")
-        return Database(bootstrap(environment.database_url, name, passwords), passwords, size=24), None
-    embedded = Embedded.start(firm.state / "postgres")
-    passwords = passwords_from(_root_secret(firm))
-    return Database(bootstrap(embedded.dsn_superuser, "concordat", passwords), passwords, size=24), embedded
-
-
-def _root_secret(firm: Firm) -> str:
-    """The firm's own secret that the roles' passwords follow from; made once, readable by its owner alone."""
-    file = firm.state / "root.secret"
-    if not file.exists():
-        firm.state.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600)
-        file.write_text(secrets.token_urlsafe(32))
-    return file.read_text()
+    return Running(firm=firm, db=db, world=world, notes=notes, closing=closing)
 
 
 def _connect(firm: Firm) -> dict[str, Connector]:
@@ -164,9 +131,7 @@ def check_contracts(firm: Firm) -> dict[Path, tuple[str, Loaded]]:
     contracts = [file for file in files if not file.name.endswith(".examples.yaml")]
     texts = {file: file.read_text() for file in contracts}
     systems = tuple(firm.connections)
-    return {
-        file: (text, load_contract(text, file=str(file), systems=systems)) for file, text in texts.items()
-    }
+    return {file: (text, load_contract(text, file=str(file), systems=systems)) for file, text in texts.items()}
 
 
 def _activate(
@@ -218,23 +183,16 @@ def _calendar(entity: Entity, year: int) -> BusinessCalendar:
     )
 
 
-def _sweeps(
-    firm: Firm, connectors: Mapping[str, Connector], contracts: Mapping[str, Contract]
-) -> dict[str, timedelta]:
-    """How often each source is swept: only connections that hold records which some contract reads."""
-    read = {c.object_of(name) for c in contracts.values() for name in c.records}
-    return {
-        name: firm.connections[name].poll
-        for name, connector in connectors.items()
-        if set(connector.facts.sources) & read and _is_source(firm, name)
-    }
-
-
-def _is_source(firm: Firm, name: str) -> bool:
-    """The CRM owns deals; other systems are read as sources once a contract names them as owners of a subject."""
-    return name == "crm"
-
-
-def utc_now() -> datetime:
-    """Real time for what has no database yet."""
-    return wire_clock().astimezone(UTC)
+def _sweeps(firm: Firm, connectors: Mapping[str, Connector]) -> dict[tuple[str, str], timedelta]:
+    """How often each (connection, object) is swept: what the firm says is read from there, and the connector can read."""
+    sweeps: dict[tuple[str, str], timedelta] = {}
+    for name, connection in firm.connections.items():
+        for object_ in connection.reads:
+            if object_ not in connectors[name].facts.sources:
+                known = ", ".join(sorted(connectors[name].facts.sources)) or "nothing"
+                raise Invalid(
+                    f"connections.{name}.reads: {connection.system} is no source of {object_}.",
+                    remedy=f"It is a source of: {known}.",
+                )
+            sweeps[name, object_] = connection.poll
+    return sweeps

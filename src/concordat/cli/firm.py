@@ -29,14 +29,10 @@ def init(
 ) -> None:
     """Write a firm that runs against the twins: Northbeam Consulting, with contracts to change."""
     if erp not in ("netsuite", "tryton"):
-        raise UserError(
-            f"There is no ERP {erp} to start with.", remedy="Choose netsuite or tryton.", exit_code=2
-        )
+        raise UserError(f"There is no ERP {erp} to start with.", remedy="Choose netsuite or tryton.", exit_code=2)
     files = write_firm(folder, erp=erp)
     out.print(f"Wrote {len(files)} files to {folder}.")
-    out.print(
-        f"Next: `concordat twin up --firm {folder}` in one terminal, `concordat up --firm {folder}` in another."
-    )
+    out.print(f"Next: `concordat twin up --firm {folder}` in one terminal, `concordat up --firm {folder}` in another.")
 
 
 def check(
@@ -64,25 +60,15 @@ def check(
 def faults_of(path: Path) -> tuple[list[Fault], list[Path]]:
     """Every fault of the contracts at `path`, in order of place. A path without contracts is `NotFound`."""
     if not path.exists():
-        raise NotFound(
-            f"There is nothing at {path}.", remedy="Name a contract, a folder of contracts, or a firm."
-        )
+        raise NotFound(f"There is nothing at {path}.", remedy="Name a contract, a folder of contracts, or a firm.")
     systems = tuple(load_firm(path).connections) if (path / "concordat.toml").is_file() else None
     files = (
-        [path]
-        if path.is_file()
-        else sorted(f for f in path.rglob("*.yaml") if not f.name.endswith(".examples.yaml"))
+        [path] if path.is_file() else sorted(f for f in path.rglob("*.yaml") if not f.name.endswith(".examples.yaml"))
     )
     files = [f for f in files if ".concordat" not in f.parts]
     if not files:
-        raise NotFound(
-            f"{path} holds no contract.", remedy="A contract is a file *.yaml that begins with `contract:`."
-        )
-    faults = [
-        fault
-        for file in files
-        for fault in load_contract(_text(file), file=str(file), systems=systems).faults
-    ]
+        raise NotFound(f"{path} holds no contract.", remedy="A contract is a file *.yaml that begins with `contract:`.")
+    faults = [fault for file in files for fault in load_contract(_text(file), file=str(file), systems=systems).faults]
     return sorted(faults), files
 
 
@@ -90,9 +76,7 @@ def _text(file: Path) -> str:
     try:
         return file.read_text()
     except UnicodeDecodeError as error:
-        raise UserError(
-            f"{file} is not UTF-8 text: byte {error.start}.", remedy="Save it as UTF-8."
-        ) from error
+        raise UserError(f"{file} is not UTF-8 text: byte {error.start}.", remedy="Save it as UTF-8.") from error
 
 
 def _show(faults: list[Fault], files: list[Path]) -> None:
@@ -107,7 +91,8 @@ def _show(faults: list[Fault], files: list[Path]) -> None:
         if fault.remedy:
             err.print(Text(f"    {fault.remedy}", style="dim"))
     errors = sum(fault.severity == "error" for fault in faults)
-    count = "1 contract" if len(files) == 1 else f"{len(files)} contracts"
-    out.print(
-        f"{count}: {errors} fault{'s' if errors != 1 else ''}, {len(faults) - errors} remark{'s' if len(faults) - errors != 1 else ''}."
-    )
+    out.print(f"{_count(len(files), 'contract')}: {_count(errors, 'fault')}, {_count(len(faults) - errors, 'remark')}.")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

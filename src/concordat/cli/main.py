@@ -21,7 +21,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    epilog="Start with `concordat demo`, or `concordat init my-firm`. Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 3 not reachable.",
+    epilog="Start with `concordat demo`, or `concordat init my-firm`. "
+    "Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 3 not reachable.",
 )
 
 

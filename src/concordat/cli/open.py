@@ -10,7 +10,8 @@ from concordat.cli.screen import waiting
 from concordat.errors import NotReachable
 from concordat.settings import Firm, find_firm, load_firm, read_environment
 from concordat.store.database import Connection, Database
-from concordat.wiring import Running, open_database, open_firm
+from concordat.store.database.opening import open_database
+from concordat.wiring import Running, open_firm
 
 __all__ = ["database", "reading", "running", "the_firm"]
 
@@ -33,22 +34,16 @@ def running(folder: Path | None, *, quiet: bool = False) -> Iterator[Running]:
 def database(folder: Path | None) -> Iterator[tuple[Firm, Database]]:
     """The firm's database alone; nothing is migrated."""
     firm = the_firm(folder)
-    db, embedded = open_database(firm, read_environment())
-    try:
+    with open_database(read_environment().database_url, firm.state) as db:
         yield firm, db
-    finally:
-        db.close()
-        if embedded is not None:
-            embedded.stop()
 
 
 @contextmanager
 def reading(folder: Path | None) -> Iterator[Connection]:
     """A transaction of the firm's own unit, as a person at the keyboard sees it."""
-    with database(folder) as (firm, db):
-        with db.app([firm.firm.unit]) as conn:
-            if conn.execute("SELECT to_regclass('handoff') AS there").fetchone() == {"there": None}:
-                raise NotReachable(
-                    "The database has no tables yet.", remedy="Run `concordat db migrate` or `concordat up`."
-                )
-            yield conn
+    with database(folder) as (firm, db), db.app([firm.firm.unit]) as conn:
+        if conn.execute("SELECT to_regclass('handoff') AS there").fetchone() == {"there": None}:
+            raise NotReachable(
+                "The database has no tables yet.", remedy="Run `concordat db migrate` or `concordat up`."
+            )
+        yield conn

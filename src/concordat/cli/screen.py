@@ -82,10 +82,8 @@ def write_report(file: Path | None, report: Mapping[str, Any]) -> None:
         ) from error
 
 
-def listing(
-    rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, as_json: bool, empty: str
-) -> None:
-    """Show rows as a table (key → heading), or as JSON with every field; `empty` says what to do when there are none."""
+def listing(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, as_json: bool, empty: str) -> None:
+    """Show rows as a table (key → heading), or as JSON with every field; `empty`: what to do when there are none."""
     if as_json:
         print_json(list(rows))
         return

@@ -103,9 +103,7 @@ def serve(opened: Running, *, worker: Worker | None, sock: socket.socket) -> Non
     url = f"http://{HOST}:{port}"
     app = create_app(opened, worker=worker, base_url=url)
     token = one_time_link(opened.db, person="operator", role="operator", units=[opened.world.unit])
-    config = uvicorn.Config(
-        app, log_level="error", access_log=False, timeout_graceful_shutdown=5, lifespan="on"
-    )
+    config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=5, lifespan="on")
     server = uvicorn.Server(config)
     out.print(f"Concordat is up for {opened.firm.firm.name}: {url}")
     out.print(f"Sign in once with {url}/login?token={token}", soft_wrap=True)

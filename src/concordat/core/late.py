@@ -14,7 +14,7 @@ from typing import Literal
 from concordat.core.plan import Desired
 from concordat.core.states import IN_FLIGHT, EffectState
 
-__all__ = ["Change", "Changes", "Existing", "compare"]
+__all__ = ["Change", "Changes", "Do", "Existing", "compare"]
 
 E = EffectState
 Do = Literal["converge", "hold", "ignore", "propose", "wait"]

@@ -19,6 +19,7 @@ from typing import Any
 from concordat.core.contract import Contract, Requirement, Step
 from concordat.core.expressions import Unknown, compile_rule
 from concordat.core.keys import digest, record_key
+from concordat.core.objects import OBJECTS, fields_of
 from concordat.core.sla import Span
 
 __all__ = ["Desired", "Known", "Missing", "Plan", "Planner", "Stance", "plan"]
@@ -150,9 +151,7 @@ class Planner:
             return Plan(stance=stance, reason=reason, value=worth, title=title)
         missing = self._missing(fields, related)
         try:
-            effects = (
-                () if missing else tuple(e for step in self._steps for e in step.desired(records, fields))
-            )
+            effects = () if missing else tuple(e for step in self._steps for e in step.desired(records, fields))
         except _Unanswered as error:
             return Plan(stance=Stance.UNKNOWN, reason=str(error), value=worth, title=title)
         return Plan(stance=stance, missing=missing, value=worth, title=title, effects=effects)
@@ -241,11 +240,12 @@ class _PlannedStep:
     def __init__(self, contract: Contract, name: str, targets: Targets) -> None:
         step = contract.steps[name]
         self.contract, self.name, self.step = contract, name, step
+        self.kind, self.word = step.kind, step.word
         self._if = compile_rule(step.if_) if step.if_ else None
         self._record = contract.record_of(name) if step.kind == "put" else contract.subject
         self._allowed = targets.get((step.system, step.put or ""))
         self._takes: dict[str, Take] = {
-            key: _take(contract, text) for key, text in _map_of(contract, name).items()
+            key: _take(contract, text, _refers(step, key)) for key, text in _map_of(contract, name).items()
         }
         self._for = compile_rule(step.for_) if step.for_ else None
         self._each = compile_rule(step.each) if step.each else None
@@ -268,14 +268,14 @@ class _PlannedStep:
         owner = records[self._record]
         document = self._document(records, fields)
         place = "/".join(part for part in (step.as_ or "", item) if part)
-        key = record_key(step.system, step.word, owner.ref, place) if step.kind == "put" else ""
+        key = record_key(step.system, self.word, owner.ref, place) if self.kind == "put" else ""
         return Desired(
             step=self.name,
             item=item,
-            kind=step.kind,
+            kind=self.kind,
             system=step.system,
-            object=step.word,
-            operation={"put": "put", "check": "ask"}.get(step.kind, step.kind),
+            object=self.word,
+            operation={"put": "put", "check": "ask"}.get(self.kind, self.kind),
             owner_id=owner.id,
             place=place,
             record_key=key,
@@ -289,10 +289,10 @@ class _PlannedStep:
         )
 
     def _document(self, records: Records, fields: Fields) -> dict[str, Any]:
-        if self.step.kind == "check":
+        if self.kind == "check":
             return {"for": _known(self._for.value(fields))} if self._for else {}
-        if self.step.kind == "emit":
-            return {"event": self.step.word, "data": {name: known.ref for name, known in records.items()}}
+        if self.kind == "emit":
+            return {"event": self.word, "data": {name: known.ref for name, known in records.items()}}
         if not self._takes:
             whole = records[self._record].fields
             return {k: v for k, v in whole.items() if v is not None and self._takes_field(k)}
@@ -325,25 +325,31 @@ def _words(text: str) -> tuple[str, ...]:
     return parts if all(part.isidentifier() for part in parts) else ()
 
 
-def _take(contract: Contract, text: str) -> Take:
+def _take(contract: Contract, text: str, refers: str) -> Take:
     words = _words(text)
     if len(words) == 1 and words[0] in contract.records:
-        return lambda records, _fields: _reference(records.get(words[0]))
+        return lambda records, _fields: _reference(records.get(words[0]), refers)
     if words and words[0] in contract.steps:
         return _output(contract, words[0], words[1] if len(words) > 1 else "")
     related = next((name for name, relation in contract.with_.items() if relation.of == text), None)
     if related is not None:
-        return lambda records, _fields: _reference(records.get(related))
+        return lambda records, _fields: _reference(records.get(related), refers)
     rule = compile_rule(text)
 
     return lambda _records, fields: _known(rule.value(fields))
 
 
-def _reference(known: Known | None) -> Mapping[str, Any] | None:
+def _refers(step: Step, key: str) -> str:
+    """The object that a target field refers to: a line of an extension points at the project of the first deal."""
+    fact = fields_of(step.put).get(key) if step.put and step.put in OBJECTS else None
+    return (fact.refers if fact else None) or ""
+
+
+def _reference(known: Known | None, refers: str) -> Mapping[str, Any] | None:
     if known is None:
         return None
     return {
-        REF: {"object": known.object, "owner": known.id},
+        REF: {"object": refers or known.object, "owner": known.id},
         "name": known.fields.get("name"),
         "number": known.fields.get("number"),
     }

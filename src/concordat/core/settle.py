@@ -67,14 +67,10 @@ class Reaction:
 
 REACTIONS: Mapping[type[VendorError], Reaction] = {
     RateLimited: Reaction(next=Next.RETRY, word="rate_limited"),
-    QuotaExhausted: Reaction(
-        next=Next.WAIT, word="quota_exhausted", waits_for="the quota of {system} is spent"
-    ),
+    QuotaExhausted: Reaction(next=Next.WAIT, word="quota_exhausted", waits_for="the quota of {system} is spent"),
     Busy: Reaction(next=Next.RETRY, word="busy"),
     Locked: Reaction(next=Next.RETRY, word="locked"),
-    Unavailable: Reaction(
-        next=Next.WAIT, word="unavailable", waits_for="{system} is unavailable", trips=True
-    ),
+    Unavailable: Reaction(next=Next.WAIT, word="unavailable", waits_for="{system} is unavailable", trips=True),
     AuthExpired: Reaction(
         next=Next.WAIT, word="unavailable", waits_for="the token of {system} has expired", trips=True
     ),

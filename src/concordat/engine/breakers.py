@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from concordat.core.settle import reaction
-from concordat.errors import VendorError
 from concordat.engine.world import log
+from concordat.errors import VendorError
 from concordat.store.database import Connection
 from concordat.store.queries import QUERIES
 

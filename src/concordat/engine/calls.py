@@ -57,9 +57,7 @@ class Claimed:
     settle_by: datetime | None
 
     @classmethod
-    def of(
-        cls, row: Mapping[str, Any], lane: Lane, refs: Mapping[Any, Mapping[str, Any]], at: datetime
-    ) -> Claimed:
+    def of(cls, row: Mapping[str, Any], lane: Lane, refs: Mapping[Any, Mapping[str, Any]], at: datetime) -> Claimed:
         """A row as the claim gives it; `refs` says what targets call other objects."""
         return cls(
             id=row["id"],
@@ -169,9 +167,7 @@ def _unchanged(_connector: Connector, _lane: Lane, rows: list[Claimed], _pool: E
     ]
 
 
-def _side_by_side(
-    work: Callable[[list[T]], list[Outcome]], batches: list[list[T]], pool: Executor
-) -> list[Outcome]:
+def _side_by_side(work: Callable[[list[T]], list[Outcome]], batches: list[list[T]], pool: Executor) -> list[Outcome]:
     """Several batches at once; one batch needs no other thread."""
     if len(batches) == 1:
         return work(batches[0])
@@ -191,9 +187,7 @@ def _facts(connector: Connector, lane: Lane) -> ObjectFacts:
 
 def _write(connector: Connector, lane: Lane, rows: list[Claimed], pool: Executor) -> list[Outcome]:
     facts = _facts(connector, lane)
-    written = _side_by_side(
-        lambda batch: _write_batch(connector, lane, batch), _batches(rows, facts.write_batch), pool
-    )
+    written = _side_by_side(lambda batch: _write_batch(connector, lane, batch), _batches(rows, facts.write_batch), pool)
     good = [o for o in written if o.error is None]
     bad = [o for o in written if o.error is not None]
     return bad + _read_back(connector, lane, good, pool)
@@ -271,12 +265,8 @@ def _resolve(connector: Connector, lane: Lane, rows: list[Claimed], pool: Execut
         return _adopt(connector, lane, rows, pool)
     facts = _facts(connector, lane)
     if facts.find == "no":
-        return [
-            Outcome(row=row, called=False, readable=False, absent=not facts.upsert, many=-1) for row in rows
-        ]
-    return _side_by_side(
-        lambda batch: _resolve_batch(connector, lane, batch), _batches(rows, facts.read_batch), pool
-    )
+        return [Outcome(row=row, called=False, readable=False, absent=not facts.upsert, many=-1) for row in rows]
+    return _side_by_side(lambda batch: _resolve_batch(connector, lane, batch), _batches(rows, facts.read_batch), pool)
 
 
 def _resolve_batch(connector: Connector, lane: Lane, rows: list[Claimed]) -> list[Outcome]:
@@ -294,9 +284,7 @@ def _resolved(row: Claimed, seen: Sequence[Observed], ms: int) -> Outcome:
         return Outcome(row=row, absent=True, ms=ms)
     if len(seen) > 1:
         return Outcome(row=row, many=len(seen), ref=seen[0].ref, ms=ms)
-    outcome = Outcome(
-        row=row, ref=seen[0].ref, url=seen[0].url, version=seen[0].version, disposition="found", ms=ms
-    )
+    outcome = Outcome(row=row, ref=seen[0].ref, url=seen[0].url, version=seen[0].version, disposition="found", ms=ms)
     return _compared(outcome, seen[0])
 
 
@@ -311,15 +299,12 @@ def _ask(connector: Connector, lane: Lane, rows: list[Claimed], _pool: Executor)
     if isinstance(answers, VendorError):
         return [Outcome(row=row, error=answers, ms=ms, items=len(rows)) for row in rows]
     return [
-        Outcome(row=row, error=a.error, answer=a, ms=ms, items=len(rows))
-        for row, a in zip(rows, answers, strict=True)
+        Outcome(row=row, error=a.error, answer=a, ms=ms, items=len(rows)) for row, a in zip(rows, answers, strict=True)
     ]
 
 
 def _adopt(connector: Connector, lane: Lane, rows: list[Claimed], pool: Executor) -> list[Outcome]:
-    return _side_by_side(
-        lambda batch: [_adopt_one(connector, lane, row) for row in batch], _batches(rows, 1), pool
-    )
+    return _side_by_side(lambda batch: [_adopt_one(connector, lane, row) for row in batch], _batches(rows, 1), pool)
 
 
 def _adopt_one(connector: Connector, lane: Lane, row: Claimed) -> Outcome:
@@ -342,11 +327,9 @@ def _adopt_one(connector: Connector, lane: Lane, row: Claimed) -> Outcome:
 def _guarded(
     call: Callable[[CallContext], T], rows: Sequence[Claimed], lane: Lane, act: str, *, write: bool
 ) -> T | VendorError:
-    """Make one vendor call: span, correlation, deadline; what a connector failed to translate is doubt, never success."""
+    """Make one vendor call: span, correlation, deadline; what a connector did not translate is doubt."""
     first = rows[0]
-    with call_span(
-        lane.connection, lane.object, act, items=len(rows), parent=first.traceparent
-    ) as traceparent:
+    with call_span(lane.connection, lane.object, act, items=len(rows), parent=first.traceparent) as traceparent:
         ctx = CallContext(correlation_id=first.correlation_id, traceparent=traceparent, timeout=CALL_TIMEOUT)
         try:
             return call(ctx)
@@ -355,15 +338,9 @@ def _guarded(
         except Bug:
             raise
         except Exception as error:  # noqa: BLE001 - a connector's fault must not lose the row
-            log.error(
-                "connector.fault", connection=lane.connection, object=lane.object, act=act, exc_info=error
-            )
+            log.error("connector.fault", connection=lane.connection, object=lane.object, act=act, exc_info=error)
             text = f"{type(error).__name__}: {error}"
-            return (
-                UnknownOutcome(text, code="connector-fault")
-                if write
-                else Unavailable(text, code="connector-fault")
-            )
+            return UnknownOutcome(text, code="connector-fault") if write else Unavailable(text, code="connector-fault")
 
 
 def _ms(started: float) -> int:

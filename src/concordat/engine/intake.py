@@ -51,7 +51,7 @@ def receive(
     correlation_id: str,
     traceparent: str,
 ) -> Received:
-    """Keep one push durable, then leave its hints. Bad signature: 401 and only a count; unreadable: kept, a case, 202."""
+    """Keep one push durable, then leave its hints. Bad signature: 401, only counted; unreadable: kept, a case."""
     connector = world.connectors[connection]
     kept = {
         "unit": world.unit,
@@ -65,18 +65,14 @@ def receive(
     try:
         push = connector.decode_push(headers, body, at)
     except AuthRevoked as error:
-        conn.execute(
-            QUERIES.intake.count_refusal, {"connection": connection, "reason": error.code or "signature"}
-        )
+        conn.execute(QUERIES.intake.count_refusal, {"connection": connection, "reason": error.code or "signature"})
         return Received(status=401)
     except Rejected as error:
         return _unreadable(world, conn, connection, kept, str(error))
     if push.reply is not None:
         return Received(status=200, body=push.reply, media_type=push.reply_type)
     row = (
-        conn.execute(
-            QUERIES.intake.keep_delivery, {**kept, "key": push.key or _digest(body), "note": ""}
-        ).fetchone()
+        conn.execute(QUERIES.intake.keep_delivery, {**kept, "key": push.key or _digest(body), "note": ""}).fetchone()
         or {}
     )
     fresh = row["state"] == "received"
@@ -85,9 +81,7 @@ def receive(
     return Received(status=202, delivery=row["id"], hinted=fresh and bool(push.hints))
 
 
-def _unreadable(
-    world: World, conn: Connection, connection: str, kept: Mapping[str, Any], why: str
-) -> Received:
+def _unreadable(world: World, conn: Connection, connection: str, kept: Mapping[str, Any], why: str) -> Received:
     key = _digest(kept["body"])
     row = conn.execute(QUERIES.intake.keep_delivery, {**kept, "key": key, "note": why}).fetchone() or {}
     draft = CaseDraft(
@@ -117,11 +111,7 @@ def _leave(
 
 def _harmless(headers: Mapping[str, str]) -> dict[str, str]:
     """Headers without credentials."""
-    return {
-        k: v
-        for k, v in headers.items()
-        if k.lower() not in ("authorization", "cookie", "proxy-authorization")
-    }
+    return {k: v for k, v in headers.items() if k.lower() not in ("authorization", "cookie", "proxy-authorization")}
 
 
 def _digest(body: bytes) -> str:
@@ -136,9 +126,7 @@ def read_hints(world: World, connection: str) -> int:
     with world.db.engine() as conn:
         if gate(conn, connection).closed:
             return 0
-        hints = conn.execute(
-            QUERIES.intake.claim_hints, {"connection": connection, "limit": HINTS}
-        ).fetchall()
+        hints = conn.execute(QUERIES.intake.claim_hints, {"connection": connection, "limit": HINTS}).fetchall()
     by_object: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for hint in hints:
         by_object[hint["object"]].append(hint)
@@ -152,9 +140,7 @@ def _read(world: World, connection: str, object_: str, hints: Sequence[Mapping[s
     refs = [hint["ref"] for hint in hints]
     parameters = {"connection": connection, "objects": [object_] * len(hints), "refs": refs}
     try:
-        with call_span(
-            connection, object_, "read", items=len(refs), parent=first["traceparent"]
-        ) as traceparent:
+        with call_span(connection, object_, "read", items=len(refs), parent=first["traceparent"]) as traceparent:
             ctx = CallContext(correlation_id=first["correlation_id"], traceparent=traceparent)
             records = world.connectors[connection].fetch_source(object_, refs, ctx)
     except VendorError as error:
@@ -172,9 +158,7 @@ def _read(world: World, connection: str, object_: str, hints: Sequence[Mapping[s
             correlation_id=first["correlation_id"],
             traceparent=first["traceparent"],
         )
-        conn.execute(
-            QUERIES.intake.drop_hints, {**parameters, "hinted": [hint["hinted_at"] for hint in hints]}
-        )
+        conn.execute(QUERIES.intake.drop_hints, {**parameters, "hinted": [hint["hinted_at"] for hint in hints]})
         went(conn, connection, [None])
 
 
@@ -183,7 +167,7 @@ def _read(world: World, connection: str, object_: str, hints: Sequence[Mapping[s
 
 def sweep(world: World, connection: str, object_: str, *, correlation_id: str, traceparent: str) -> int:
     """Read one source from its cursor to its end, page by page, each page durable before the next is asked for."""
-    every = world.sweeps[connection].total_seconds()
+    every = world.sweeps[connection, object_].total_seconds()
     place = {"connection": connection, "object": object_}
     with world.db.engine() as conn:
         if gate(conn, connection).closed:
@@ -207,9 +191,7 @@ def sweep(world: World, connection: str, object_: str, *, correlation_id: str, t
                     correlation_id=correlation_id,
                     traceparent=traceparent,
                 )
-                conn.execute(
-                    QUERIES.intake.move_cursor, {**place, "position": position, "every": 0 if more else every}
-                )
+                conn.execute(QUERIES.intake.move_cursor, {**place, "position": position, "every": 0 if more else every})
                 went(conn, connection, [None])
     except VendorError as error:
         _failed(world, place, error, every)
@@ -241,7 +223,7 @@ def keep_records(
 ) -> int:
     """Merge records in one statement; says how many changed. A record that does not parse becomes a case, alone."""
     latest = {(r.object, r.ref): r for r in sorted(records, key=lambda r: r.version)}
-    good = [(r, dict(r.fields)) for r in latest.values() if _sound(world, conn, connection, r)]
+    good = [r for r in latest.values() if _sound(world, conn, connection, r)]
     if not good:
         return 0
     contracts, subjects = world.subjects
@@ -254,21 +236,11 @@ def keep_records(
             "subjects": subjects,
             "correlation_id": correlation_id,
             "traceparent": traceparent,
-            "objects": [r.object for r, _ in good],
-            "refs": [r.ref for r, _ in good],
-            "versions": [r.version for r, _ in good],
-            "fields": [json_text(fields) for _, fields in good],
-            "extras": [json_text(r.extra) for r, _ in good],
-            "digests": [digest(fields) for _, fields in good],
-            "urls": [r.url for r, _ in good],
-            "deleted": [r.deleted for r, _ in good],
-            "changed": [r.changed_at for r, _ in good],
+            "rows": json_text([_row(record) for record in good]),
         },
     ).fetchall()
     touched = {(row["object"], row["ref"]) for row in changed}
-    numbers = [
-        (r, value) for r, _ in good if (r.object, r.ref) in touched for value in {r.ref, *r.numbers} if value
-    ]
+    numbers = [(r, value) for r in good if (r.object, r.ref) in touched for value in {r.ref, *r.numbers} if value]
     if numbers:
         parameters = {
             "unit": world.unit,
@@ -279,6 +251,20 @@ def keep_records(
         }
         conn.execute(QUERIES.intake.keep_numbers, parameters)
     return len(changed)
+
+
+def _row(record: SourceRecord) -> dict[str, Any]:
+    return {
+        "object": record.object,
+        "ref": record.ref,
+        "version": record.version,
+        "fields": record.fields,
+        "extra": record.extra,
+        "digest": digest(record.fields),
+        "url": record.url,
+        "deleted": record.deleted,
+        "changed_at": record.changed_at,
+    }
 
 
 def _sound(world: World, conn: Connection, connection: str, record: SourceRecord) -> bool:

@@ -16,6 +16,7 @@ from concordat.engine.breakers import Gate, gate, went
 from concordat.engine.calls import Claimed, call_all
 from concordat.engine.settling import settle
 from concordat.engine.world import Lane, World
+from concordat.sdk.spec import ObjectFacts
 from concordat.store.database import Connection, now
 from concordat.store.queries import QUERIES
 
@@ -51,8 +52,8 @@ def _claim(world: World, conn: Connection, lane: Lane, allowed: Gate, worker: in
     if allowed.closed:
         return ()
     facts = world.facts(lane)
-    batch = facts.write_batch if facts and lane.operation == "put" else 1
-    parallel = facts.parallel if facts else 4
+    batch = _batch(facts, lane)
+    parallel = facts.parallel if facts else 1
     window = facts.settle_window if facts else timedelta(0)
     rows = conn.execute(
         QUERIES.effect.claim,
@@ -68,9 +69,14 @@ def _claim(world: World, conn: Connection, lane: Lane, allowed: Gate, worker: in
     return [Claimed.of(row, lane, refs, at) for row in rows]
 
 
-def _refs(
-    conn: Connection, rows: Sequence[Mapping[str, Any]]
-) -> Mapping[tuple[int, str, str, str], Mapping[str, Any]]:
+def _batch(facts: ObjectFacts | None, lane: Lane) -> int:
+    """Rows of one call: the vendor's own limit for writes, all for a question, one for an adoption."""
+    if facts is None:
+        return ROUND
+    return facts.write_batch if lane.operation == "put" else 1
+
+
+def _refs(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> Mapping[tuple[int, str, str, str], Mapping[str, Any]]:
     """What the targets call the objects that these documents refer to."""
     owners = {
         value["$ref"]["owner"]

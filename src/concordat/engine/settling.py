@@ -31,18 +31,14 @@ class _Settled:
     error: str = ""
 
 
-def settle(
-    world: World, conn: Connection, lane: Lane, outcomes: Sequence[Outcome], *, worker: int
-) -> frozenset[int]:
+def settle(world: World, conn: Connection, lane: Lane, outcomes: Sequence[Outcome], *, worker: int) -> frozenset[int]:
     """Keep what became of a round; says which lanes have work because of it."""
     at = now(conn)
     handoffs = sorted({o.row.handoff for o in outcomes})
     conn.execute(QUERIES.handoff.lock_for_settling, {"ids": handoffs})
     settled = [_judge(world, lane, outcome, at) for outcome in outcomes]
-    mine = {
-        row["effect_id"]
-        for row in conn.execute(QUERIES.effect.settle, {**_arrays(settled), "worker": worker})
-    }
+    rows = json_text([_row(s) for s in settled])
+    mine = {row["effect_id"] for row in conn.execute(QUERIES.effect.settle, {"rows": rows, "worker": worker})}
     late = len(settled) - len(mine)
     if late:
         log.warning("settle.late", connection=lane.connection, rows=late)
@@ -81,7 +77,7 @@ def _judge(world: World, lane: Lane, outcome: Outcome, at: datetime) -> _Settled
     return settled
 
 
-def _verdict(world: World, lane: Lane, outcome: Outcome, at: datetime) -> _Settled:
+def _verdict(world: World, lane: Lane, outcome: Outcome, at: datetime) -> _Settled:  # noqa: PLR0911 - one line a case
     row = outcome.row
     if outcome.error is not None:
         return _failed(world, lane, outcome, at)
@@ -89,17 +85,13 @@ def _verdict(world: World, lane: Lane, outcome: Outcome, at: datetime) -> _Settl
         return _answered(outcome)
     if outcome.many > 1:
         says = f"{outcome.many} records at {lane.connection} carry the key {row.record_key}"
-        return _Settled(
-            outcome=outcome, verdict=Verdict(state=E.HELD, case="refused"), word="ambiguous", error=says
-        )
+        return _Settled(outcome=outcome, verdict=Verdict(state=E.HELD, case="refused"), word="ambiguous", error=says)
     if outcome.many < 0:
         return _unsearchable(outcome)
     if row.act == "adopt":
         return _adopted(outcome)
     if outcome.absent:
-        verdict = after_absence(
-            now=at, settle_by=row.settle_by or at, tries=row.tries, spread=_spread(row.id)
-        )
+        verdict = after_absence(now=at, settle_by=row.settle_by or at, tries=row.tries, spread=_spread(row.id))
         return _Settled(outcome=outcome, verdict=verdict, word="absent")
     return _done(outcome, lane)
 
@@ -108,19 +100,13 @@ def _done(outcome: Outcome, lane: Lane) -> _Settled:
     if outcome.differs and outcome.row.act != "resolve":
         fields = ", ".join(outcome.differs)
         says = f"{lane.connection} accepted the write but holds something else in: {fields}"
-        return _Settled(
-            outcome=outcome, verdict=Verdict(state=E.HELD, case="refused"), word="differs", error=says
-        )
+        return _Settled(outcome=outcome, verdict=Verdict(state=E.HELD, case="refused"), word="differs", error=says)
     if outcome.differs:
         return _Settled(outcome=outcome, verdict=Verdict(state=E.READY, wait=timedelta(0)), word="found")
     if outcome.read:
-        return _Settled(
-            outcome=outcome, verdict=Verdict(state=E.VERIFIED), word=outcome.disposition or "verified"
-        )
+        return _Settled(outcome=outcome, verdict=Verdict(state=E.VERIFIED), word=outcome.disposition or "verified")
     wait = READ_AGAIN if outcome.readable and outcome.called else None
-    return _Settled(
-        outcome=outcome, verdict=Verdict(state=E.APPLIED, wait=wait), word=outcome.disposition or "applied"
-    )
+    return _Settled(outcome=outcome, verdict=Verdict(state=E.APPLIED, wait=wait), word=outcome.disposition or "applied")
 
 
 def _answered(outcome: Outcome) -> _Settled:
@@ -176,9 +162,7 @@ def _failed(world: World, lane: Lane, outcome: Outcome, at: datetime) -> _Settle
             waits_for=f"{lane.connection} is asked again whether it was written",
         )
     if verdict.state is E.IN_DOUBT and not verdict.waits_for:
-        verdict = Verdict(
-            state=E.IN_DOUBT, wait=verdict.wait, waits_for=f"{lane.connection} gave no certain answer"
-        )
+        verdict = Verdict(state=E.IN_DOUBT, wait=verdict.wait, waits_for=f"{lane.connection} gave no certain answer")
     says = f"{error.message}" + (f" ({error.code})" if error.code else "")
     return _Settled(outcome=outcome, verdict=verdict, word="failed", error=says)
 
@@ -191,25 +175,25 @@ def _spread(effect: int) -> float:
 # ── keeping ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _arrays(settled: Sequence[_Settled]) -> dict[str, list[Any]]:
-    outcomes = [s.outcome for s in settled]
+def _row(settled: _Settled) -> dict[str, Any]:
+    outcome, verdict = settled.outcome, settled.verdict
     return {
-        "effects": [o.row.id for o in outcomes],
-        "fences": [o.row.fence for o in outcomes],
-        "states": [s.verdict.state.value for s in settled],
-        "waits": [s.verdict.wait.total_seconds() if s.verdict.wait is not None else None for s in settled],
-        "waits_for": [s.verdict.waits_for for s in settled],
-        "errors": [s.error for s in settled],
-        "classes": [type(o.error).__name__ if o.error else "" for o in outcomes],
-        "refs": [o.ref for o in outcomes],
-        "urls": [o.url for o in outcomes],
-        "versions": [o.version for o in outcomes],
-        "digests": [o.row.digest if not o.differs else "" for o in outcomes],
-        "acts": [o.row.act if o.row.act != "drop" else "unchanged" for o in outcomes],
-        "outcomes": [s.word for s in settled],
-        "ms": [o.ms for o in outcomes],
-        "differs": [json_text(o.differs) if o.differs else None for o in outcomes],
-        "items": [o.items for o in outcomes],
+        "effect_id": outcome.row.id,
+        "fence": outcome.row.fence,
+        "state": verdict.state,
+        "wait": verdict.wait.total_seconds() if verdict.wait is not None else None,
+        "waits_for": verdict.waits_for,
+        "error": settled.error,
+        "error_class": type(outcome.error).__name__ if outcome.error else "",
+        "ref": outcome.ref,
+        "url": outcome.url,
+        "version": outcome.version,
+        "digest": "" if outcome.differs else outcome.row.digest,
+        "act": "unchanged" if outcome.row.act == "drop" else outcome.row.act,
+        "outcome": settled.word,
+        "ms": outcome.ms,
+        "differs": outcome.differs or None,
+        "items": outcome.items,
     }
 
 
@@ -217,11 +201,7 @@ def _cases(world: World, conn: Connection, lane: Lane, settled: Sequence[_Settle
     held = [s for s in settled if s.verdict.case]
     if held:
         open_cases(conn, [_case(world, lane, s, at) for s in held])
-    fine = [
-        s.outcome.row.id
-        for s in settled
-        if s.verdict.state in (E.VERIFIED, E.APPLIED) and s.outcome.row.tries > 1
-    ]
+    fine = [s.outcome.row.id for s in settled if s.verdict.state in (E.VERIFIED, E.APPLIED) and s.outcome.row.tries > 1]
     if fine:
         conn.execute(QUERIES.case.resolve_effects, {"effects": fine, "resolution": "it went through"})
 

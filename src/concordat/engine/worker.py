@@ -17,7 +17,7 @@ from concordat.engine.lanes import drain
 from concordat.engine.matching import plan_dirty
 from concordat.engine.recovery import mend, tidy
 from concordat.engine.world import World, log
-from concordat.errors import NotReachable, Retriable
+from concordat.errors import Contended, NotReachable
 from concordat.store.queries import QUERIES
 from concordat.telemetry import new_trace, trace_id
 
@@ -84,15 +84,13 @@ class Worker:
                 at = conn.execute("SELECT app_now() AS now").fetchone()
                 hinted = conn.execute(QUERIES.intake.hinted_connections).fetchall()
                 cursors = conn.execute(QUERIES.intake.due_cursors).fetchall()
-                dirty = conn.execute(
-                    QUERIES.handoff.next_dirty, {"contracts": list(self.world.contracts)}
-                ).fetchone()
+                dirty = conn.execute(QUERIES.handoff.next_dirty, {"contracts": list(self.world.contracts)}).fetchone()
                 lanes = conn.execute(QUERIES.effect.lane_clock).fetchall()
                 self.world.lane_ids(conn)
                 unknown = [row["id"] for row in lanes if row["id"] not in self.world._lanes]  # noqa: SLF001 - same package
                 if unknown:
                     self.world.lanes(conn)
-        except (NotReachable, Retriable) as error:
+        except (NotReachable, Contended) as error:
             log.warning("database.waiting", error=str(error))
             return 1.0
         now = (at or {})["now"]
@@ -110,7 +108,7 @@ class Worker:
                     ),
                 )
         for row in cursors:
-            if row["connection"] in self.world.sweeps:
+            if (row["connection"], row["object"]) in self.world.sweeps:
                 self._start(
                     pool,
                     ("sweep", row["connection"], row["object"]),
@@ -126,15 +124,11 @@ class Worker:
             if lane.connection in self.world.connectors:
                 soon = min(
                     soon,
-                    self._start(
-                        pool, lane.id, (row["due_at"] - now).total_seconds(), self._drain, lane.id, calls
-                    ),
+                    self._start(pool, lane.id, (row["due_at"] - now).total_seconds(), self._drain, lane.id, calls),
                 )
         return max(soon, 0.001)
 
-    def _start(
-        self, pool: ThreadPoolExecutor, key: object, wait: float, work: object, *args: object
-    ) -> float:
+    def _start(self, pool: ThreadPoolExecutor, key: object, wait: float, work: object, *args: object) -> float:
         """Run one kind of work unless it already runs; a wake-up meanwhile makes it run once more."""
         if wait > 0:
             return wait
@@ -154,10 +148,10 @@ class Worker:
                         del self._busy[key]
                         return
                     self._again.discard(key)
-        except (NotReachable, Retriable) as error:
+        except (NotReachable, Contended) as error:
             log.warning("work.postponed", key=str(key), error=str(error))
-        except Exception as error:
-            log.exception("work.failed", key=str(key), error=repr(error))
+        except Exception as error:  # noqa: BLE001 - one lane's fault must not end the worker
+            log.error("work.failed", key=str(key), error=repr(error), exc_info=error)
         with self._lock:
             self._busy.pop(key, None)
             self._again.discard(key)
@@ -204,19 +198,15 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 with self.world.db.engine() as conn:
-                    self.id = (conn.execute(QUERIES.recovery.join, {"name": self.name}).fetchone() or {})[
-                        "id"
-                    ]
-                    for connection, connector in self.world.connectors.items():
-                        for object_ in connector.facts.sources if connection in self.world.sweeps else ():
-                            conn.execute(
-                                QUERIES.intake.open_cursor, {"connection": connection, "object": object_}
-                            )
-                log.info("worker.started", worker=self.id, name=self.name)
-                return
+                    self.id = (conn.execute(QUERIES.recovery.join, {"name": self.name}).fetchone() or {})["id"]
+                    for connection, object_ in self.world.sweeps:
+                        conn.execute(QUERIES.intake.open_cursor, {"connection": connection, "object": object_})
             except NotReachable as error:
                 log.warning("database.waiting", error=str(error))
                 self._stopping.wait(1.0)
+            else:
+                log.info("worker.started", worker=self.id, name=self.name)
+                return
 
     def _leave(self) -> None:
         with contextlib.suppress(NotReachable), self.world.db.engine() as conn:
@@ -230,7 +220,7 @@ class Worker:
                     self._woken.set()
                     if self._stopping.is_set():
                         return
-            except (NotReachable, Retriable):
+            except (NotReachable, Contended):
                 self._stopping.wait(1.0)
 
     def _keep_house(self) -> None:
@@ -246,7 +236,7 @@ class Worker:
                 if time.monotonic() - tidied > 60:
                     tidy(self.world)
                     tidied = time.monotonic()
-            except (NotReachable, Retriable) as error:
+            except (NotReachable, Contended) as error:
                 log.warning("house.waiting", error=str(error))
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import structlog
 
@@ -46,9 +46,13 @@ class World:
     """Active and runnable contracts by name."""
     calendars: Mapping[str, BusinessCalendar]
     """By team; `""` is the firm's."""
-    sweeps: Mapping[str, timedelta] = field(default_factory=dict)
-    """How often each source connection is swept."""
+    sweeps: Mapping[tuple[str, str], timedelta] = field(default_factory=dict)
+    """How often each (connection, object) is swept as a source."""
     _lanes: dict[int, Lane] = field(default_factory=dict)
+    _due: Callable[[str, Span, datetime], datetime] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._due = lru_cache(maxsize=1024)(self._count)  # one round of planning asks thousands of times
 
     @cached_property
     def planners(self) -> Mapping[str, Planner]:
@@ -77,6 +81,9 @@ class World:
 
     def due(self, team: str, span: Span, start: datetime) -> datetime:
         """When something of this team is due, in its business hours."""
+        return self._due(team, span, start)
+
+    def _count(self, team: str, span: Span, start: datetime) -> datetime:
         calendar = self.calendars.get(team) or self.calendars[""]
         return due(start, span, calendar)
 

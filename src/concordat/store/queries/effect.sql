@@ -25,22 +25,20 @@ ON CONFLICT DO NOTHING;
 -- name: reserve_links
 -- Reserves the identity of every target object before anything is created.
 INSERT INTO link (unit, connection, object, owner_id, item, record_key)
-SELECT DISTINCT ON (t.owner_id, t.connection, t.object, t.item) t.unit, t.connection, t.object, t.owner_id, t.item, t.record_key
-FROM unnest(%(units)s::text[], %(connections)s::text[], %(objects)s::text[], %(owners)s::bigint[], %(items)s::text[], %(keys)s::text[])
-     AS t(unit, connection, object, owner_id, item, record_key)
-ORDER BY t.owner_id, t.connection, t.object, t.item
+SELECT DISTINCT ON (t.owner_id, t.connection, t.object, t.place) t.unit, t.connection, t.object, t.owner_id, t.place, t.record_key
+FROM jsonb_to_recordset(%(rows)s::jsonb)
+     AS t(unit text, connection text, object text, owner_id bigint, place text, record_key text)
+ORDER BY t.owner_id, t.connection, t.object, t.place
 ON CONFLICT (owner_id, connection, object, item) DO NOTHING;
 
 -- name: insert
 -- New effects, each with the link it writes; those that may be sent at once enter their lane.
 WITH wanted AS (
   SELECT t.*, l.id AS link_id
-  FROM unnest(%(units)s::text[], %(handoffs)s::bigint[], %(steps)s::text[], %(items)s::text[], %(kinds)s::text[],
-              %(lanes)s::smallint[], %(owners)s::bigint[], %(connections)s::text[], %(objects)s::text[], %(places)s::text[],
-              %(afters)s::text[], %(optionals)s::boolean[], %(desired)s::jsonb[], %(digests)s::text[], %(states)s::text[],
-              %(teams)s::text[], %(dues)s::timestamptz[])
-       AS t(unit, handoff_id, step, item, kind, lane_id, owner_id, connection, object, place, after, optional, desired,
-            digest, state, team, due_at)
+  FROM jsonb_to_recordset(%(rows)s::jsonb)
+       AS t(unit text, handoff_id bigint, step text, item text, kind text, lane_id smallint, owner_id bigint, connection text,
+            object text, place text, after text, optional boolean, desired jsonb, digest text, state text, team text,
+            due_at timestamptz)
   LEFT JOIN link l ON l.owner_id = t.owner_id AND l.connection = t.connection AND l.object = t.object AND l.item = t.place
                    AND t.kind IN ('put', 'adopt')
 ), made AS (
@@ -129,11 +127,9 @@ WHERE owner_id = ANY(%(owners)s::bigint[]) AND ref IS NOT NULL;
 -- name: settle
 -- Keeps what became of claimed work, for those whose fence still holds: state, link, attempt and the next look.
 WITH answer AS (
-  SELECT * FROM unnest(%(effects)s::bigint[], %(fences)s::bigint[], %(states)s::text[], %(waits)s::float8[],
-                       %(waits_for)s::text[], %(errors)s::text[], %(classes)s::text[], %(refs)s::text[], %(urls)s::text[],
-                       %(versions)s::text[], %(digests)s::text[], %(acts)s::text[], %(outcomes)s::text[], %(ms)s::int[],
-                       %(differs)s::jsonb[], %(items)s::int[])
-         AS t(effect_id, fence, state, wait, waits_for, error, error_class, ref, url, version, digest, act, outcome, ms, differs, items)
+  SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb)
+         AS t(effect_id bigint, fence bigint, state text, wait float8, waits_for text, error text, error_class text, ref text,
+              url text, version text, digest text, act text, outcome text, ms integer, differs jsonb, items integer)
 ), mine AS MATERIALIZED (
   SELECT a.*, e.handoff_id, e.link_id, e.unit, e.step FROM answer a
   JOIN work w ON w.effect_id = a.effect_id AND w.fence = a.fence

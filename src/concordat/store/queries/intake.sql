@@ -52,10 +52,9 @@ SELECT connection, min(due_at) AS due_at FROM hint GROUP BY connection;
 -- Merges what a source holds now: never an older version over a newer one. A change leaves a version behind, an event
 -- in the journal, the numbers that people search by, and one dirty mark per handoff that reads the record.
 WITH incoming AS (
-  SELECT * FROM unnest(%(objects)s::text[], %(refs)s::text[], %(versions)s::text[], %(fields)s::jsonb[],
-                       %(extras)s::jsonb[], %(digests)s::text[], %(urls)s::text[], %(deleted)s::boolean[],
-                       %(changed)s::timestamptz[])
-         AS t(object, ref, version, fields, extra, digest, url, deleted, changed_at)
+  SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb)
+         AS t(object text, ref text, version text, fields jsonb, extra jsonb, digest text, url text, deleted boolean,
+              changed_at timestamptz)
   ORDER BY object, ref
 ), before AS (
   SELECT r.object, r.ref, r.digest, r.deleted FROM record r

@@ -1,0 +1,170 @@
+"""Effects as plans leave them: compared with what exists, inserted, changed, superseded."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from concordat.core.contract import Contract
+from concordat.core.late import Change, Changes, Do, Existing, compare
+from concordat.core.plan import Desired, Stance
+from concordat.core.states import EffectState
+from concordat.engine.cases import CaseDraft, open_cases
+from concordat.engine.matching.subject import Subject
+from concordat.engine.world import World
+from concordat.store.database import Connection, json_text
+from concordat.store.queries import QUERIES
+
+__all__ = ["apply", "compare_all", "freeze"]
+
+
+def compare_all(conn: Connection, going: Sequence[Subject], fresh: set[int]) -> Mapping[int, Changes]:
+    """What differs from the effects that exist; new handoffs have none."""
+    old = [s.handoff for s in going if s.handoff not in fresh]
+    existing: dict[int, list[Existing]] = defaultdict(list)
+    if old:
+        conn.execute(QUERIES.effect.lock_work, {"ids": old})
+        for row in conn.execute(QUERIES.effect.of_handoffs, {"ids": old}):
+            existing[row["handoff_id"]].append(
+                Existing(
+                    id=row["id"],
+                    step=row["step"],
+                    item=row["item"],
+                    digest=row["digest"],
+                    state=EffectState(row["state"]),
+                )
+            )
+    return {s.handoff: compare(_wanted(s), existing[s.handoff], partial(_reaction, s.contract)) for s in going}
+
+
+def _reaction(contract: Contract, step: str) -> Do:
+    return contract.reaction(step).do or "hold"
+
+
+def _wanted(subject: Subject) -> tuple[Desired, ...]:
+    effects = subject.plan.effects
+    return effects if subject.plan.stance is Stance.WANTED else tuple(e for e in effects if e.kind == "put")
+
+
+def apply(
+    world: World, conn: Connection, going: Sequence[Subject], changes: Mapping[int, Changes], at: datetime
+) -> frozenset[int]:
+    """Insert and change what the comparison asks for; says which lanes have work now."""
+    new = [(s, d) for s in going for d in changes[s.handoff].new]
+    changed = [(s, c) for s in going for c in changes[s.handoff].changed]
+    lanes = _insert(world, conn, new, at) if new else set()
+    if changed:
+        lanes |= _change(world, conn, changed, at)
+    if new or changed:
+        rows = conn.execute(QUERIES.effect.unblock, {"handoffs": [s.handoff for s in going]}).fetchall()
+        lanes |= {row["lane_id"] for row in rows if row["lane_id"] is not None}
+    return frozenset(lanes)
+
+
+def _insert(world: World, conn: Connection, new: Sequence[tuple[Subject, Desired]], at: datetime) -> set[int]:
+    lane_ids = world.lane_ids(conn)
+    links = [_link_row(s, d) for s, d in new if d.kind == "put"]
+    conn.execute(QUERIES.effect.reserve_links, {"rows": json_text(links)})
+    effects = [_effect_row(world, lane_ids, s, d, at) for s, d in new]
+    rows = conn.execute(QUERIES.effect.insert, {"rows": json_text(effects)}).fetchall()
+    return {row["lane_id"] for row in rows if row["lane_id"] is not None}
+
+
+def _link_row(subject: Subject, desired: Desired) -> dict[str, Any]:
+    return {
+        "unit": subject.unit,
+        "connection": desired.system,
+        "object": desired.object,
+        "owner_id": desired.owner_id,
+        "place": desired.place,
+        "record_key": desired.record_key,
+    }
+
+
+def _effect_row(
+    world: World,
+    lane_ids: Mapping[tuple[str, str, str], int],
+    subject: Subject,
+    desired: Desired,
+    at: datetime,
+) -> dict[str, Any]:
+    adopting = subject.plan.stance is Stance.ADOPTED
+    present = {e.step for e in subject.plan.effects} if desired.after else set()
+    after = [] if adopting else [step for step in desired.after if step in present]
+    operation = "adopt" if adopting else desired.operation
+    return {
+        "unit": subject.unit,
+        "handoff_id": subject.handoff,
+        "step": desired.step,
+        "item": desired.item,
+        "kind": "adopt" if adopting else desired.kind,
+        "lane_id": lane_ids.get((desired.system, desired.object, operation)),
+        "owner_id": desired.owner_id,
+        "connection": desired.system,
+        "object": desired.object,
+        "place": desired.place,
+        "after": ",".join(after),
+        "optional": desired.optional,
+        "desired": desired.fields,
+        "digest": desired.digest,
+        "state": "blocked" if after or desired.kind == "emit" else "ready",
+        "team": desired.owner,
+        "due_at": _due(world, desired, at),
+    }
+
+
+def _due(world: World, desired: Desired, at: datetime) -> datetime | None:
+    return world.due(desired.owner, desired.due_span, at) if desired.due_span else None
+
+
+def _change(world: World, conn: Connection, changed: Sequence[tuple[Subject, Change]], at: datetime) -> set[int]:
+    full = [(s, c) for s, c in changed if c.desired is not None]
+    rested = [c.id for _, c in changed if c.desired is None]
+    if rested:
+        conn.execute(QUERIES.effect.supersede, {"ids": rested})
+    rows = conn.execute(
+        QUERIES.effect.change,
+        {
+            "ids": [c.id for _, c in full],
+            "desired": [json_text(c.desired.fields) for _, c in full if c.desired],
+            "digests": [c.desired.digest for _, c in full if c.desired],
+            "states": [c.state.value for _, c in full],
+            "steps": [c.generation for _, c in full],
+            "waits": [c.waits_for for _, c in full],
+        },
+    ).fetchall()
+    asked = [(s, c) for s, c in full if c.case]
+    if asked:
+        open_cases(conn, [_late_case(world, s, c, at) for s, c in asked])
+    settled = [c.id for _, c in full if not c.case]
+    conn.execute(QUERIES.case.resolve_effects, {"effects": settled, "resolution": "the source was changed"})
+    return {row["lane_id"] for row in rows if row["lane_id"] is not None}
+
+
+def _late_case(world: World, subject: Subject, change: Change, at: datetime) -> CaseDraft:
+    contract = subject.contract
+    step = change.desired.step if change.desired else ""
+    reaction = contract.reaction(step)
+    owner = reaction.to or contract.case_owner
+    span = contract.cases.due if contract.cases else None
+    return CaseDraft(
+        unit=subject.unit,
+        kind="late_change",
+        contract=contract.contract,
+        handoff=subject.handoff,
+        effect=change.id,
+        title=f"{subject.plan.title}: {step} would change after it was done ({reaction.do})",
+        owner=owner,
+        value=subject.plan.value,
+        facts={"step": step, "desired": dict(change.desired.fields) if change.desired else {}},
+        due_at=world.due(owner, span.span, at) if span else None,
+    )
+
+
+def freeze(conn: Connection, withdrawn: Sequence[Subject]) -> None:
+    """What was not sent yet is not wanted any more; what stands is a decision for the case's owner."""
+    if withdrawn:
+        conn.execute(QUERIES.effect.supersede_unsent, {"handoffs": [s.handoff for s in withdrawn]})

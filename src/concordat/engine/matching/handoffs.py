@@ -1,0 +1,154 @@
+"""Handoffs as plans leave them: opened, renewed, their clocks started, their cases kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from concordat.core.plan import Stance
+from concordat.engine.cases import CaseDraft, open_cases
+from concordat.engine.matching.subject import Subject
+from concordat.engine.world import World
+from concordat.store.database import Connection
+from concordat.store.queries import QUERIES
+
+__all__ = ["keep_cases", "keep_inputs", "open_handoffs", "renew_handoffs"]
+
+
+def open_handoffs(world: World, conn: Connection, fresh: Sequence[Subject], at: datetime) -> None:
+    """Open one handoff per new subject and start its clocks."""
+    if not fresh:
+        return
+    states = [_state(s) for s in fresh]
+    rows = conn.execute(
+        QUERIES.handoff.open_handoffs,
+        {
+            "units": [s.unit for s in fresh],
+            "contracts": [s.contract.contract for s in fresh],
+            "versions": [s.contract.version for s in fresh],
+            "subjects": [s.known.id for s in fresh],
+            "states": [state for state, _ in states],
+            "waits": [waits for _, waits in states],
+            "correlations": [s.correlation_id for s in fresh],
+            "traces": [s.traceparent for s in fresh],
+            **_worth(fresh),
+        },
+    )
+    by_key = {s.key: s for s in fresh}
+    for row in rows:
+        by_key[row["contract"], row["subject_id"]].handoff = row["id"]
+    _start_clocks(world, conn, [s for s in fresh if s.plan.stance is Stance.WANTED], at)
+
+
+def _worth(subjects: Sequence[Subject]) -> dict[str, list[Any]]:
+    return {
+        "titles": [s.plan.title for s in subjects],
+        "amounts": [s.plan.value[0] if s.plan.value else None for s in subjects],
+        "currencies": [s.plan.value[1] if s.plan.value else None for s in subjects],
+        "digests": [s.plan.digest for s in subjects],
+    }
+
+
+def _state(subject: Subject) -> tuple[str, str]:
+    """State and what is waited for, as the plan alone tells it."""
+    plan = subject.plan
+    if plan.stance is Stance.UNKNOWN:
+        return "waiting", plan.reason or "a rule cannot be answered"
+    if plan.stance is Stance.WITHDRAWN:
+        return ("withdrawn" if subject.was in ("", "planned", "withdrawn") else "withdrawing"), ""
+    if plan.missing:
+        return "waiting", ", ".join(m.path for m in plan.missing)
+    if plan.stance is Stance.ADOPTED:
+        return "adopted", ""
+    return "planned", ""
+
+
+def renew_handoffs(conn: Connection, known: Sequence[Subject]) -> None:
+    """Keep what a new plan says of handoffs that exist; an idle one stays as it is."""
+    known = [s for s in known if s.plan.stance is not Stance.IDLE]
+    if not known:
+        return
+    states = [_state(s) for s in known]
+    conn.execute(
+        QUERIES.handoff.renew_handoffs,
+        {
+            "ids": [s.handoff for s in known],
+            "states": [state for state, _ in states],
+            "waits": [waits for _, waits in states],
+            **_worth(known),
+        },
+    )
+
+
+def keep_inputs(conn: Connection, live: Sequence[Subject]) -> None:
+    """Remember which records a handoff reads, so that their changes reach it."""
+    pairs = [(k.id, s.handoff) for s in live for k in s.related.values() if k is not None]
+    if pairs:
+        conn.execute(QUERIES.handoff.keep_inputs, {"records": [p[0] for p in pairs], "handoffs": [p[1] for p in pairs]})
+
+
+def _start_clocks(world: World, conn: Connection, fresh: Iterable[Subject], at: datetime) -> None:
+    rows = [
+        (s.handoff, level.name, s.unit, level.until, team := level.owner or s.contract.owner,
+         world.due(team, level.warn_at.span, at) if level.warn_at else None, world.due(team, level.within.span, at))
+        for s in fresh
+        for level in s.contract.service_levels
+    ]  # fmt: skip
+    if rows:
+        names = ("handoffs", "names", "units", "untils", "owners", "warns", "dues")
+        conn.execute(
+            QUERIES.handoff.start_service_levels,
+            dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)),
+        )
+
+
+def keep_cases(world: World, conn: Connection, live: Sequence[Subject], at: datetime) -> None:
+    """One case per handoff that misses something, gone by itself when nothing is missing any more."""
+    drafts = [
+        _case(world, s, at) for s in live if s.plan.missing or s.plan.stance in (Stance.UNKNOWN, Stance.WITHDRAWN)
+    ]
+    if drafts:
+        open_cases(conn, [d for d in drafts if d is not None])
+    waited = [s.handoff for s in live if s.was == "waiting"]
+    over = {s.handoff for s in live if not s.plan.missing and s.plan.stance in (Stance.WANTED, Stance.ADOPTED)}
+    cleared = [h for h in waited if h in over]
+    if cleared:
+        parameters = {
+            "handoffs": cleared,
+            "kinds": ["missing", "unknown", "withdrawn"],
+            "resolution": "the source was completed",
+        }
+        conn.execute(QUERIES.case.resolve_handoffs, parameters)
+
+
+def _case(world: World, subject: Subject, at: datetime) -> CaseDraft | None:
+    plan, contract = subject.plan, subject.contract
+    span = contract.cases.due if contract.cases else None
+    common: dict[str, Any] = {
+        "unit": subject.unit,
+        "contract": contract.contract,
+        "handoff": subject.handoff,
+        "value": plan.value,
+        "owner": contract.case_owner,
+        "due_at": world.due(contract.case_owner, span.span, at) if span else None,
+    }
+    if plan.stance is Stance.WITHDRAWN:
+        if subject.was in ("", "withdrawn"):
+            return None
+        return CaseDraft(
+            kind="withdrawn",
+            title=f"{plan.title} was withdrawn after it had started",
+            facts={"reason": plan.reason},
+            **common,
+        )
+    if plan.stance is Stance.UNKNOWN:
+        return CaseDraft(
+            kind="unknown",
+            title=f"{plan.title}: a rule cannot be answered",
+            facts={"reason": plan.reason},
+            **common,
+        )
+    missing = [{"field": m.path, "owner": m.owner, "says": m.says} for m in plan.missing]
+    title = f"{plan.title} cannot start: " + ", ".join(m.says for m in plan.missing)
+    return CaseDraft(kind="missing", title=title, facts={"missing": missing}, **common)

@@ -1,0 +1,136 @@
+"""Reading what planning needs, in sets: subjects, relations level by level, handoffs that exist."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from concordat.core.expressions import compile_rule
+from concordat.core.plan import Known, Stance
+from concordat.engine.matching.subject import Subject
+from concordat.engine.world import World
+from concordat.store.database import Connection
+from concordat.store.queries import QUERIES
+
+__all__ = ["again", "find_handoffs", "read", "wait_for_parents"]
+
+PARENT_WAIT = 2.0
+"""Seconds until a handoff whose parent is not readable yet is planned again."""
+
+
+def read(world: World, conn: Connection, marks: Sequence[Mapping[str, Any]]) -> list[Subject]:
+    """Read the marked subjects and everything their contracts relate them to."""
+    ids = [mark["subject_id"] for mark in marks]
+    rows = {row["id"]: row for row in conn.execute(QUERIES.handoff.records_by_id, {"ids": ids})}
+    subjects = [
+        Subject(
+            contract=world.contracts[mark["contract"]],
+            known=_known(rows[mark["subject_id"]]),
+            unit=rows[mark["subject_id"]]["unit"],
+            correlation_id=mark["correlation_id"],
+            traceparent=mark["traceparent"],
+        )
+        for mark in marks
+        if mark["subject_id"] in rows
+    ]
+    by_contract: dict[str, list[Subject]] = defaultdict(list)
+    for subject in subjects:
+        by_contract[subject.contract.contract].append(subject)
+    for members in by_contract.values():
+        for name in members[0].contract.with_:
+            _relate(conn, members, name)
+    return subjects
+
+
+def _known(row: Mapping[str, Any]) -> Known:
+    changed: datetime | None = row["changed_at"]
+    return Known(
+        id=row["id"],
+        object=row["object"],
+        ref=f"{row['connection']}:{row['ref']}",
+        fields=row["fields"],
+        changed_on=changed.date() if changed else None,
+        deleted=row["deleted"],
+    )
+
+
+def _relate(conn: Connection, members: Sequence[Subject], name: str) -> None:
+    """Read one relation of `with` for all members at once."""
+    contract = members[0].contract
+    rule = compile_rule(contract.with_[name].of)
+    object_ = contract.object_of(name)
+    wanted: dict[tuple[str, str], list[Subject]] = defaultdict(list)
+    for member in members:
+        fields = {contract.subject: member.known.fields}
+        fields.update({n: k.fields for n, k in member.related.items() if k is not None})
+        ref = rule.value(fields)
+        member.related[name] = None
+        if isinstance(ref, str) and ":" in ref:
+            connection, _, vendor_id = ref.partition(":")
+            wanted[connection, vendor_id].append(member)
+    keys = list(wanted)
+    rows = conn.execute(
+        QUERIES.handoff.records_by_ref,
+        {"connections": [k[0] for k in keys], "refs": [k[1] for k in keys], "objects": [object_] * len(keys)},
+    )
+    for row in rows:
+        for member in wanted[row["connection"], row["ref"]]:
+            member.related[name] = _known(row)
+
+
+def find_handoffs(conn: Connection, subjects: Sequence[Subject]) -> None:
+    """Find and lock the handoffs that these subjects have already."""
+    by_key = {subject.key: subject for subject in subjects}
+    rows = conn.execute(
+        QUERIES.handoff.lock_handoffs,
+        {"contracts": [k[0] for k in by_key], "subjects": [k[1] for k in by_key]},
+    )
+    for row in rows:
+        subject = by_key[row["contract"], row["subject_id"]]
+        subject.handoff, subject.was = row["id"], row["state"]
+
+
+def wait_for_parents(conn: Connection, live: Sequence[Subject]) -> None:
+    """A parent that is not here yet is asked for, and the handoff planned again shortly."""
+    lacking = [s for s in live if any(k is None for k in s.related.values())]
+    hints = [
+        (*str(ref).split(":", 1), s.contract.object_of(name))
+        for s in lacking
+        for name, known in s.related.items()
+        if known is None
+        and isinstance(ref := compile_rule(s.contract.with_[name].of).value(_fields(s)), str)
+        and ":" in ref
+    ]
+    if hints:
+        conn.execute(
+            QUERIES.intake.leave_hints,
+            {
+                "connections": [h[0] for h in hints],
+                "refs": [h[1] for h in hints],
+                "objects": [h[2] for h in hints],
+                "correlation_id": lacking[0].correlation_id,
+                "traceparent": lacking[0].traceparent,
+            },
+        )
+    again(conn, [s for s in lacking if s.plan.stance in (Stance.WANTED, Stance.ADOPTED)], PARENT_WAIT)
+
+
+def _fields(subject: Subject) -> dict[str, Mapping[str, Any]]:
+    known = {name: k.fields for name, k in subject.related.items() if k is not None}
+    return {subject.contract.subject: subject.known.fields, **known}
+
+
+def again(conn: Connection, subjects: Sequence[Subject], wait: float = 1.0) -> None:
+    """Plan these subjects once more, `wait` seconds from now."""
+    if subjects:
+        conn.execute(
+            QUERIES.handoff.mark_again,
+            {
+                "contracts": [s.contract.contract for s in subjects],
+                "subjects": [s.known.id for s in subjects],
+                "waits": [wait] * len(subjects),
+                "correlations": [s.correlation_id for s in subjects],
+            },
+        )

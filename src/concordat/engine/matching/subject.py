@@ -1,0 +1,33 @@
+"""One subject on its way through planning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from concordat.core.contract import Contract
+from concordat.core.plan import Known, Plan, Stance
+
+__all__ = ["Key", "Subject"]
+
+Key = tuple[str, int]
+"""Contract name and subject id."""
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Subject:
+    """One dirty mark on its way through planning."""
+
+    contract: Contract
+    known: Known
+    unit: str
+    correlation_id: str
+    traceparent: str
+    related: dict[str, Known | None] = field(default_factory=dict)
+    plan: Plan = field(default_factory=lambda: Plan(stance=Stance.IDLE))
+    handoff: int = 0
+    was: str = ""
+
+    @property
+    def key(self) -> Key:
+        """What tells one subject of one contract from all others."""
+        return self.contract.contract, self.known.id
