@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.tryton.bench import bench_of
 from tests.tryton.running import call, connector, key, shared
 
 from concordat.connectors.tryton import SPEC, TrytonConnector
@@ -29,6 +30,7 @@ from concordat.errors import (
     VendorError,
     VersionConflict,
 )
+from concordat.sdk.conformance import Check, checks
 from concordat.sdk.rpc import decode, encode, fault_error
 from concordat.sdk.spec import WriteIntent, WriteResult
 from concordat.tryton_server import Tryton
@@ -157,15 +159,22 @@ def test_hours_are_exact_or_refused() -> None:
 @pytest.mark.fast
 def test_a_cursor_of_nobody_asks_for_everything_again() -> None:
     erp = TrytonConnector(
-        SPEC.settings.model_validate(
-            {"url": "http://127.0.0.1:9", "database": "d", "user": "u", "password": "p"}
-        ),
+        SPEC.settings.model_validate({"url": "http://127.0.0.1:9", "database": "d", "user": "u", "password": "p"}),
         connection="erp",
     )
     for cursor in ("", "{}", "[]", '{"since":"x","after":0,"next":null}'):
         with pytest.raises(ResyncRequired):
             erp.changes("client", cursor, call())
     erp.close()
+
+
+# ── conformance ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", checks(SPEC.facts), ids=str)
+def test_conforms(check: Check, tryton: Tryton, erp: TrytonConnector) -> None:
+    check(bench_of(tryton, erp))
 
 
 # ── what is written reads back ────────────────────────────────────────────────────────────────────
@@ -176,9 +185,7 @@ def test_a_client_reads_back_exactly(erp: TrytonConnector) -> None:
     wanted = intent("client", CLIENT)
     ref = made(erp, wanted)
     found = erp.find("client", [wanted.record_key, "CC-NOBODY"], call())
-    assert {name: [each.ref for each in several] for name, several in found.items()} == {
-        wanted.record_key: [ref]
-    }
+    assert {name: [each.ref for each in several] for name, several in found.items()} == {wanted.record_key: [ref]}
     assert found[wanted.record_key][0].fields == CLIENT
     assert set(CLIENT) == erp.facts.targets["client"].fields
 
@@ -288,9 +295,7 @@ def test_a_batch_answers_per_record(erp: TrytonConnector) -> None:
     assert errors == {1: Duplicate, 3: Rejected, 5: Rejected, 7: Rejected, 10: Missing}
     assert results[8].disposition == "updated"
     found = erp.find("client", [each.record_key for each in good], call())
-    assert [found[each.record_key][0].fields["name"] for each in good] == [
-        each.fields["name"] for each in good
-    ]
+    assert [found[each.record_key][0].fields["name"] for each in good] == [each.fields["name"] for each in good]
 
 
 @pytest.mark.slow
@@ -363,9 +368,7 @@ def test_killed_in_mid_call_the_outcome_is_unknown_and_find_tells_the_truth(
 
 
 @pytest.mark.slow
-def test_an_answer_that_comes_too_late_is_unknown_and_found_later(
-    tryton: Tryton, erp: TrytonConnector
-) -> None:
+def test_an_answer_that_comes_too_late_is_unknown_and_found_later(tryton: Tryton, erp: TrytonConnector) -> None:
     wanted = intent("client", CLIENT)
     erp.ping(call())
     with held(tryton, "party_party"), pytest.raises(UnknownOutcome):
@@ -400,9 +403,7 @@ def sweep(erp: TrytonConnector, object_: str, cursor: str | None) -> tuple[dict[
     while True:
         page = erp.changes(object_, cursor, call())
         seen |= {record.ref: record.version for record in page.records}
-        assert [record.version for record in page.records] == sorted(
-            record.version for record in page.records
-        )
+        assert [record.version for record in page.records] == sorted(record.version for record in page.records)
         cursor = page.cursor
         if not page.more:
             return seen, cursor
@@ -429,8 +430,7 @@ def test_a_record_that_appears_after_its_stamp_is_not_skipped(tryton: Tryton, er
 def test_a_sweep_pages_through_everything_and_sees_children(erp: TrytonConnector) -> None:
     many = [intent("client", {**CLIENT, "name": f"Many {number}"}) for number in range(230)]
     refs = [
-        f"erp:{result.ref}"
-        for result in (*put(erp, *many[:100]), *put(erp, *many[100:200]), *put(erp, *many[200:]))
+        f"erp:{result.ref}" for result in (*put(erp, *many[:100]), *put(erp, *many[100:200]), *put(erp, *many[200:]))
     ]
     before, cursor = sweep(erp, "client", None)
     assert set(refs) <= set(before)

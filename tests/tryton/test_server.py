@@ -104,9 +104,7 @@ def test_a_taken_port_is_one_sentence(tryton: Tryton, folder: Path) -> None:
             Tryton.start(folder, today=TODAY, port=port)
 
 
-def test_a_server_given_by_its_address_is_used_and_left_running(
-    tryton: Tryton, folder: Path, server: Embedded
-) -> None:
+def test_a_server_given_by_its_address_is_used_and_left_running(tryton: Tryton, folder: Path, server: Embedded) -> None:
     with Tryton.start(folder, today=TODAY, postgres=server.dsn_superuser, database="erp_given") as other:
         rpc = session(other)
         assert rpc.call(call(), "company.company", "search_count", [], write=False) == 3

@@ -27,7 +27,5 @@ SPEC = ConnectorSpec(
         "An administrator creates a user for Concordat with the groups Party, Project and Timesheet "
         "Administration, all companies, and the company filter on all."
     ),
-    checked_against=(
-        "A real Tryton 8.0.12 on PostgreSQL 18, started by tests/tryton; no twin stands in for it."
-    ),
+    checked_against=("A real Tryton 8.0.12 on PostgreSQL 18, started by tests/tryton; no twin stands in for it."),
 )

@@ -102,9 +102,7 @@ def _present(desk: Desk, kind: Kind, intents: Sequence[WriteIntent]) -> dict[str
 def _creator(desk: Desk, kind: Kind) -> Callable[[list[_Item]], Results]:
     def create(items: list[_Item]) -> Results:
         numbers = desk.write(kind.model, "create", [item.values for item in items])
-        return {
-            item.position: _done(kind, number, "created") for item, number in zip(items, numbers, strict=True)
-        }
+        return {item.position: _done(kind, number, "created") for item, number in zip(items, numbers, strict=True)}
 
     return create
 
@@ -126,9 +124,7 @@ def _duplicates(desk: Desk, kind: Kind) -> Callable[[list[_Item]], Results]:
         rows = kind.read(desk, [kind.key, "in", [item.key for item in items]])
         present = {row[kind.key] for row in rows}
         return {
-            item.position: WriteResult(
-                error=Duplicate(f"Tryton has {kind.model} {item.key} already.", code="unique")
-            )
+            item.position: WriteResult(error=Duplicate(f"Tryton has {kind.model} {item.key} already.", code="unique"))
             for item in items
             if item.key in present
         }

@@ -77,9 +77,7 @@ class TrytonConnector:
             raise Rejected(f"Tryton has no {operation!r} for a {kind.object}.")
         return bulk.write(Desk(self._rpc, ctx), kind, intents)
 
-    def find(
-        self, object_: str, record_keys: Sequence[str], ctx: CallContext
-    ) -> Mapping[str, Sequence[Observed]]:
+    def find(self, object_: str, record_keys: Sequence[str], ctx: CallContext) -> Mapping[str, Sequence[Observed]]:
         """Look record keys up in the unique column; archived records count."""
         desk, kind = Desk(self._rpc, ctx), self._kind(object_)
         found: dict[str, list[Observed]] = {}

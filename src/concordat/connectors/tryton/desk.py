@@ -28,9 +28,7 @@ class Desk:
         self._ctx = ctx
         self._until = time.monotonic() + ctx.timeout
 
-    def read(
-        self, model: str, domain: Sequence[Any], fields: Sequence[str], limit: int | None = None
-    ) -> list[Row]:
+    def read(self, model: str, domain: Sequence[Any], fields: Sequence[str], limit: int | None = None) -> list[Row]:
         """Read these fields of the records that meet a domain, archived ones too, by ascending id.
 
         The context says so, not the domain: Tryton hides archived records in every nested part of a domain.
@@ -42,9 +40,7 @@ class Desk:
         """Call a method that changes nothing."""
         return self._rpc.ask(self._now(), model, method, *arguments, write=False)
 
-    def write(
-        self, model: str, method: str, *arguments: Any, context: Mapping[str, Any] | None = None
-    ) -> Any:
+    def write(self, model: str, method: str, *arguments: Any, context: Mapping[str, Any] | None = None) -> Any:
         """Call a method that changes something."""
         return self._rpc.call(self._now(), model, method, *arguments, write=True, context=context)
 

@@ -54,9 +54,7 @@ def changes(desk: Desk, kind: Kind, connection: str, cursor: str | None) -> Chan
     at = _Cursor.read(cursor)
     if at.next is None:
         at = _Cursor(since=at.since, after=0, next=_bound(desk, at.since))
-    rows = kind.read(
-        desk, ["id", ">", at.after], *_scope(desk, kind), *_moved(kind, at.since), limit=READ_BATCH
-    )
+    rows = kind.read(desk, ["id", ">", at.after], *_scope(desk, kind), *_moved(kind, at.since), limit=READ_BATCH)
     records = sorted((record(desk, kind, connection, row) for row in rows), key=lambda each: each.version)
     if len(rows) == READ_BATCH:
         further = _Cursor(since=at.since, after=rows[-1]["id"], next=at.next)

@@ -52,9 +52,7 @@ class Kind:
         """Read a record in canonical names."""
         if self.object == "client":
             return clients.client(row)
-        return (
-            works.project(desk, self.directory, row) if self.object == "project" else works.contract_line(row)
-        )
+        return works.project(desk, self.directory, row) if self.object == "project" else works.contract_line(row)
 
     def observed(self, desk: Desk, row: Row) -> Observed:
         """Read a record as the seam wants it."""
