@@ -52,9 +52,7 @@ def make(options: Mapping[str, Any]) -> Twin:
     for token in twin.options.get("tokens", ("kantata-token",)):
         twin.tokens.allow(token)
     twin.make_ref = lambda collection, number: str(FIRST_ID.get(collection, 0) + number)
-    twin.no_route = lambda _call: _stamped(
-        twin, Reply({"errors": [{"type": "system", "message": "Not Found"}]}, 404)
-    )
+    twin.no_route = lambda _call: _stamped(twin, Reply({"errors": [{"type": "system", "message": "Not Found"}]}, 404))
     twin.bad_json = lambda _call: problem(400, "system", "The request could not be parsed.").reply
     _furnish(twin)
     account = Account(twin)

@@ -70,9 +70,7 @@ def _candidates(account: Account, collection: str, query: Mapping[str, str]) -> 
     store = account.twin.store
     if refs := query.get("external_reference_service_model_refs"):
         rows = [
-            r
-            for ref in refs.split(",")[:MOST]
-            for r in store.where("external_references", "service_model_ref", ref)
+            r for ref in refs.split(",")[:MOST] for r in store.where("external_references", "service_model_ref", ref)
         ]
         return _subjects(account, collection, rows, "external_references")
     if cells := CELL.findall(query.get("by_custom_text_value", "")):
@@ -121,8 +119,7 @@ def _reference(account: Account, collection: str, name: str, value: str, found: 
     wanted = {value} if attribute != "service_model_refs" else set(value.split(",")[:MOST])
     rows = account.children("external_references", collection, found[0].ref)
     return any(
-        str(row.fields.get(attribute.removesuffix("s") if attribute.endswith("refs") else attribute))
-        in wanted
+        str(row.fields.get(attribute.removesuffix("s") if attribute.endswith("refs") else attribute)) in wanted
         for row in rows
     )
 
@@ -157,14 +154,9 @@ def _search(account: Account, collection: str, _name: str, value: str, found: Fo
 def _term(account: Account, collection: str, match: re.Match[str], found: Found) -> bool:
     """Find one keyword; `group` and `status` match whole names, the rest parts of the text."""
     record, fields = found
-    names = [
-        account.twin.store.get("workspace_groups", ref) for ref in fields.get("workspace_group_ids") or []
-    ]
+    names = [account.twin.store.get("workspace_groups", ref) for ref in fields.get("workspace_group_ids") or []]
     groups = [str(group.fields["name"]).lower() for group in names if group]
-    cells = [
-        str(c.fields["value"]).lower()
-        for c in account.children("custom_field_values", collection, record.ref)
-    ]
+    cells = [str(c.fields["value"]).lower() for c in account.children("custom_field_values", collection, record.ref)]
     texts = {
         "title": [str(fields.get("title", "")).lower()],
         "description": [str(fields.get("description") or "").lower()],

@@ -119,11 +119,7 @@ class Writes:
     def refer(self, call: Call) -> Reply:
         """POST external_references/create_or_update: one reference per service name and subject."""
         said = self._said("external_references", call)
-        faults = [
-            (name, "can't be blank")
-            for name in (*REFERENCE, "subject_type", "subject_id")
-            if not said.get(name)
-        ]
+        faults = [(name, "can't be blank") for name in (*REFERENCE, "subject_type", "subject_id") if not said.get(name)]
         collection = SUBJECTS.get(str(said.get("subject_type")), "")
         if not faults and not self.twin.store.get(collection, str(said["subject_id"])):
             faults = [("subject", "can't be blank")]
@@ -164,13 +160,9 @@ class Writes:
     def _common(self, collection: str, said: Row, ref: str | None) -> Faults:
         reference = said.get("external_reference")
         faults = [
-            ("external_reference", f"{n} can't be blank")
-            for n in REFERENCE
-            if reference and not reference.get(n)
+            ("external_reference", f"{n} can't be blank") for n in REFERENCE if reference and not reference.get(n)
         ]
-        return faults + (
-            self._cells(said.get("custom_fields") or [], ref) if collection == "workspaces" else []
-        )
+        return faults + (self._cells(said.get("custom_fields") or [], ref) if collection == "workspaces" else [])
 
     def _cells(self, cells: list[Row], ref: str | None) -> Faults:
         """Check custom values; a field with `unique_constraint` refuses a value that another object has."""
@@ -181,22 +173,15 @@ class Writes:
                 faults.append(("custom_field_id", "is not a custom field of this account"))
                 continue
             same = self.twin.store.where("custom_field_values", "_cell", f"{field.ref}:{cell.get('value')}")
-            if field.fields.get("unique_constraint") and any(
-                str(c.fields["subject_id"]) != ref for c in same
-            ):
+            if field.fields.get("unique_constraint") and any(str(c.fields["subject_id"]) != ref for c in same):
                 faults.append((str(field.fields["name"]), "has already been taken"))
         return faults
 
-    def _commit(
-        self, collection: str, operation: str, said: Row, fields: Row, *, ref: str | None = None
-    ) -> Record:
+    def _commit(self, collection: str, operation: str, said: Row, fields: Row, *, ref: str | None = None) -> Record:
         inline = {name: said[name] for name in ("external_reference", "custom_fields") if said.get(name)}
         key = str((said.get("external_reference") or {}).get("service_model_ref") or "")
         record = self.twin.commit(collection, operation, key, {**fields, **inline}, ref=ref)
-        if (
-            inline.get("external_reference")
-            and record.fields.get("external_reference") == inline["external_reference"]
-        ):
+        if inline.get("external_reference") and record.fields.get("external_reference") == inline["external_reference"]:
             self._reference(collection, record.ref, inline["external_reference"])
         if inline.get("custom_fields") and record.fields.get("custom_fields") == inline["custom_fields"]:
             for cell in inline["custom_fields"]:

@@ -1,0 +1,119 @@
+"""One connection's calls to Kantata: requests in, sheets of rows out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from concordat.connectors.kantata.errors import translate
+from concordat.connectors.kantata.facts import KantataSettings
+from concordat.errors import Unavailable, UnknownOutcome
+from concordat.sdk.auth import Bearer
+from concordat.sdk.rest import Answer, Http
+from concordat.sdk.spec import CallContext
+
+__all__ = ["Desk", "Row", "Sheet"]
+
+Row = Mapping[str, Any]
+PAGE = "200"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sheet:
+    """One answer. Rows come in the order of `results`; the maps by id also hold side-loaded strangers."""
+
+    said: Mapping[str, Any]
+    collection: str
+
+    @property
+    def rows(self) -> list[Row]:
+        """What was asked for."""
+        refs = [str(r["id"]) for r in self.said["results"] if r["key"] == self.collection]
+        return [row for ref in refs if (row := self.side(self.collection, ref)) is not None]
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are."""
+        return int((self.said.get("meta") or {}).get("page_count") or 1)
+
+    def side(self, collection: str, ref: Any) -> Row | None:
+        """Give one row that came along."""
+        row = (self.said.get(collection) or {}).get(str(ref))
+        return {**row, "id": str(ref)} if row is not None else None
+
+    def sides(self, row: Row, attribute: str, collection: str) -> list[Row]:
+        """Give the rows that an attribute with ids names."""
+        found = (self.side(collection, ref) for ref in row.get(attribute) or ())
+        return [side for side in found if side is not None]
+
+
+class Desk:
+    """The calls, and the ids of custom fields by name, read once."""
+
+    def __init__(self, settings: KantataSettings, connection: str) -> None:
+        self.settings = settings
+        self.connection = connection
+        token = settings.token.get_secret_value()
+        base = f"{settings.url.rstrip('/')}/api/v1"
+        self._http = Http(base, Bearer(token), connection=connection, errors=translate)
+        self._lock = threading.Lock()
+        self._fields: Mapping[str, int] = {}
+
+    def close(self) -> None:
+        """Close the pool."""
+        self._http.close()
+
+    def read(self, ctx: CallContext, collection: str, params: Mapping[str, str]) -> Sheet:
+        """One page of a list, the largest there is unless `params` say otherwise."""
+        query = {"per_page": PAGE, **params}
+        answer = self._http.send(ctx, "GET", f"/{collection}.json", params=query, write=False)
+        return self._sheet(answer, collection, write=False)
+
+    def all(self, ctx: CallContext, collection: str, params: Mapping[str, str]) -> Iterator[Sheet]:
+        """Every page of a list that is not expected to be long."""
+        number, last = 1, 1
+        while number <= last:
+            sheet = self.read(ctx, collection, {**params, "page": str(number)})
+            yield sheet
+            number, last = number + 1, sheet.pages
+
+    def create(self, ctx: CallContext, collection: str, body: Mapping[str, Any]) -> str:
+        """Make one object; give its id."""
+        answer = self._http.send(ctx, "POST", f"/{collection}.json", json=body, write=True)
+        rows = self._sheet(answer, collection, write=True).rows
+        if not rows:
+            raise UnknownOutcome(f"{self.connection}: created, but the answer names nothing")
+        return str(rows[0]["id"])
+
+    def update(self, ctx: CallContext, collection: str, ref: str, body: Mapping[str, Any]) -> None:
+        """Change one object; a repeat changes nothing more."""
+        path = f"/{collection}/{ref}"
+        answer = self._http.send(ctx, "PUT", path, json=body, write=True, idempotent=True)
+        self._sheet(answer, collection, write=True)
+
+    def clear(self, ctx: CallContext, value: str) -> None:
+        """Take one custom value away."""
+        path = f"/custom_field_values/{value}"
+        self._http.send(ctx, "DELETE", path, write=True, idempotent=True, allow={404})
+
+    def custom_fields(self, ctx: CallContext, *names: str) -> Mapping[str, int]:
+        """Ids of the account's custom fields by name; read again while one of `names` is not among them."""
+        with self._lock:
+            if any(name and name not in self._fields for name in names):
+                sheets = self.all(ctx, "custom_fields", {})
+                rows = [row for sheet in sheets for row in sheet.rows]
+                self._fields = {str(row["name"]): int(row["id"]) for row in rows}
+            return self._fields
+
+    def me(self, ctx: CallContext) -> None:
+        """Read the user that the token stands for."""
+        self._sheet(self._http.send(ctx, "GET", "/users/me.json", write=False), "users", write=False)
+
+    def _sheet(self, answer: Answer, collection: str, *, write: bool) -> Sheet:
+        said = answer.json
+        if not isinstance(said, Mapping) or not isinstance(said.get("results"), list):
+            kind = UnknownOutcome if write else Unavailable
+            raise kind(f"{self.connection}: this is no answer of Kantata's: {answer.text[:80]!r}")
+        return Sheet(said=said, collection=collection)

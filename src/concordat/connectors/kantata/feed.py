@@ -1,0 +1,80 @@
+"""Projects that changed since a cursor: a sweeping poll, as Kantata pushes nothing.
+
+A cursor is `instant` between sweeps and `instant|page` inside one. A page that ends later than it began moves
+the instant on, so rows that change meanwhile shift nothing out of sight; a page number counts only among rows
+of the same second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from concordat.connectors.kantata.desk import Desk, Row, Sheet
+from concordat.connectors.kantata.facts import OVERLAP
+from concordat.connectors.kantata.projects import INCLUDE, Projects
+from concordat.connectors.kantata.values import instant, instant_text
+from concordat.errors import ResyncRequired
+from concordat.sdk.spec import CallContext, ChangePage, SourceRecord
+
+__all__ = ["changes", "source_record"]
+
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+def changes(desk: Desk, projects: Projects, cursor: str | None, ctx: CallContext) -> ChangePage:
+    """One page, oldest first."""
+    after, page = _start(cursor)
+    params = {**INCLUDE, "updated_after": instant_text(after), "order": "updated_at:asc", "page": str(page)}
+    sheet = desk.read(ctx, "workspaces", params)
+    records = [source_record(projects, sheet, row) for row in sheet.rows]
+    last = max((record.changed_at for record in records if record.changed_at), default=None)
+    if sheet.pages <= page:
+        return ChangePage(records=records, cursor=instant_text(max(last or after, _floor(cursor, after))))
+    if last is not None and last - SECOND > after:
+        return ChangePage(records=records, cursor=f"{instant_text(last - SECOND)}|1", more=True)
+    return ChangePage(records=records, cursor=f"{instant_text(after)}|{page + 1}", more=True)
+
+
+def source_record(projects: Projects, sheet: Sheet, row: Row) -> SourceRecord:
+    """Give a workspace as a source holds it; the client is a group, known to this system by name alone."""
+    seen = projects.observed(sheet, row)
+    changed = instant(str(row["updated_at"]))
+    client = seen.fields.get("client")
+    fields = {name: value for name, value in seen.fields.items() if name != "client" and value is not None}
+    extra: dict[str, Any] = {"client": client, "record_key": seen.record_key, "kantata": _plain(row)}
+    number = fields.get("number")
+    return SourceRecord(
+        object="project",
+        ref=seen.ref,
+        version=instant_text(changed),
+        changed_at=changed,
+        fields=fields,
+        extra=extra,
+        numbers=[str(number)] if number else (),
+        url=seen.url,
+    )
+
+
+def _plain(row: Row) -> Mapping[str, Any]:
+    """Keep what the canonical object does not know."""
+    names = ("description", "access_level", "percentage_complete", "budgeted", "status", "creator_id")
+    return {name: row[name] for name in names if name in row}
+
+
+def _start(cursor: str | None) -> tuple[datetime, int]:
+    if not cursor:
+        return BEGINNING, 1
+    moment, _, page = cursor.partition("|")
+    try:
+        at = instant(moment)
+        return (at, int(page)) if page else (at - OVERLAP, 1)
+    except ValueError as error:
+        raise ResyncRequired(f"{cursor!r} is no cursor of Kantata's.") from error
+
+
+def _floor(cursor: str | None, after: datetime) -> datetime:
+    """Never go back: a sweep that found nothing ends where the one before it did."""
+    return instant(cursor.partition("|")[0]) if cursor else after
