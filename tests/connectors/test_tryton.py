@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from threading import Barrier
 from typing import Any
 
-import psycopg
 import pytest
 from tests.tryton.bench import bench_of
+from tests.tryton.documents import CLIENT, intent, made, project, put
 from tests.tryton.running import call, connector, key, shared
 
 from concordat.connectors.tryton import SPEC, TrytonConnector
@@ -32,17 +29,7 @@ from concordat.errors import (
 )
 from concordat.sdk.conformance import Check, checks
 from concordat.sdk.rpc import decode, encode, fault_error
-from concordat.sdk.spec import WriteIntent, WriteResult
 from concordat.tryton_server import Tryton
-
-CLIENT = {
-    "name": "Acme 100%_Ltd",
-    "country": "DE",
-    "tax_id": "DE136695976",
-    "payment_terms": "NET30",
-    "phone": "+49 30 901820",
-    "billing_email": "ap@acme.example",
-}
 
 
 @pytest.fixture
@@ -55,37 +42,6 @@ def erp(tryton: Tryton) -> Iterator[TrytonConnector]:
     made = connector(tryton)
     yield made
     made.close()
-
-
-def intent(object_: str, fields: Mapping[str, Any], name: str = "", **more: Any) -> WriteIntent:
-    name = name or key()
-    return WriteIntent(object=object_, record_key=name, write_key=f"{name}-1", fields=fields, **more)
-
-
-def put(erp: TrytonConnector, *intents: WriteIntent) -> list[WriteResult]:
-    return list(erp.write(intents, call()))
-
-
-def made(erp: TrytonConnector, wanted: WriteIntent) -> str:
-    result = put(erp, wanted)[0]
-    assert result.error is None
-    assert result.ref
-    return result.ref
-
-
-def project(client: str | None, **changed: Any) -> dict[str, Any]:
-    document = {
-        "name": "Payments platform",
-        "client": {"ref": client, "name": "Acme", "number": None},
-        "contract_value": {"amount": "350000.10", "currency": "EUR"},
-        "budget_hours": "1800.25",
-        "currency": "EUR",
-        "start_date": "2026-12-01",
-        "end_date": "2027-05-31",
-        "status": "active",
-        "entity": "NB-DE",
-    }
-    return {**document, **changed}
 
 
 # ── without a server ──────────────────────────────────────────────────────────────────────────────
@@ -313,142 +269,3 @@ def test_what_tryton_cannot_hold_names_its_field(erp: TrytonConnector) -> None:
     }
     results = put(erp, *(intent("project", document) for document in wrong.values()))
     assert [result.error.field for result in results if result.error] == list(wrong)
-
-
-# ── exactly one, whatever happens ─────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.slow
-def test_four_racing_writers_make_one_party(erp: TrytonConnector) -> None:
-    wanted = intent("client", CLIENT)
-    erp.ping(call())
-    start = Barrier(4)
-
-    def race(_: int) -> WriteResult:
-        start.wait()
-        return put(erp, wanted)[0]
-
-    with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(race, range(4)))
-    refs = [result.ref for result in results if result.error is None]
-    assert len(refs) == 1
-    assert sum(isinstance(result.error, Duplicate) for result in results) == 3
-    assert [each.ref for each in erp.find("client", [wanted.record_key], call())[wanted.record_key]] == refs
-
-
-@contextmanager
-def held(tryton: Tryton, table: str) -> Iterator[Callable[[], bool]]:
-    """Hold writes to a table back; gives a question: does anybody wait for it?"""
-    with psycopg.connect(tryton.dsn) as holder, psycopg.connect(tryton.dsn, autocommit=True) as watcher:
-        holder.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
-        yield lambda: bool(watcher.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone())
-
-
-def until(question: Callable[[], object]) -> None:
-    deadline = datetime.now(UTC) + timedelta(seconds=30)  # noqa: TID251
-    while not question():
-        assert datetime.now(UTC) < deadline  # noqa: TID251
-
-
-@pytest.mark.slow
-def test_killed_in_mid_call_the_outcome_is_unknown_and_find_tells_the_truth(
-    tryton: Tryton, erp: TrytonConnector
-) -> None:
-    wanted = intent("client", CLIENT)
-    erp.ping(call())
-    with ThreadPoolExecutor(1) as pool:
-        with held(tryton, "party_party") as waiting:
-            writing = pool.submit(put, erp, wanted)
-            until(waiting)
-            tryton.crash()
-        assert isinstance(writing.exception(), UnknownOutcome)
-    tryton.resume()
-    assert erp.find("client", [wanted.record_key], call()) == {}
-    assert put(erp, wanted)[0].disposition == "created"
-
-
-@pytest.mark.slow
-def test_an_answer_that_comes_too_late_is_unknown_and_found_later(tryton: Tryton, erp: TrytonConnector) -> None:
-    wanted = intent("client", CLIENT)
-    erp.ping(call())
-    with held(tryton, "party_party"), pytest.raises(UnknownOutcome):
-        erp.write([wanted], call(timeout=1.0))
-    until(lambda: erp.find("client", [wanted.record_key], call()))
-    assert isinstance(put(erp, wanted)[0].error, Duplicate)
-
-
-@pytest.mark.slow
-def test_a_record_that_moved_under_us_is_a_conflict(tryton: Tryton, erp: TrytonConnector) -> None:
-    wanted = intent("client", CLIENT)
-    ref = made(erp, wanted)
-    later = intent("client", {**CLIENT, "name": "Ours"}, wanted.record_key, ref=ref)
-    with ThreadPoolExecutor(1) as pool, psycopg.connect(tryton.dsn) as other:
-        other.execute("SELECT 1 FROM party_party WHERE id = %s FOR UPDATE", [int(ref)])
-        writing = pool.submit(put, erp, later)
-        with psycopg.connect(tryton.dsn, autocommit=True) as watcher:
-            until(lambda: watcher.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone())
-        other.execute("UPDATE party_party SET name = 'Theirs', write_date = now() WHERE id = %s", [int(ref)])
-        other.commit()
-        assert isinstance(writing.result()[0].error, VersionConflict)
-    assert erp.fetch("client", [ref], call())[0].fields["name"] == "Theirs"
-    assert put(erp, later)[0].disposition == "updated"
-
-
-# ── changes ───────────────────────────────────────────────────────────────────────────────────────
-
-
-def sweep(erp: TrytonConnector, object_: str, cursor: str | None) -> tuple[dict[str, str], str]:
-    """Read all pages: version per reference, and the cursor of the next sweep."""
-    seen: dict[str, str] = {}
-    while True:
-        page = erp.changes(object_, cursor, call())
-        seen |= {record.ref: record.version for record in page.records}
-        assert [record.version for record in page.records] == sorted(record.version for record in page.records)
-        cursor = page.cursor
-        if not page.more:
-            return seen, cursor
-
-
-@pytest.mark.slow
-def test_a_record_that_appears_after_its_stamp_is_not_skipped(tryton: Tryton, erp: TrytonConnector) -> None:
-    """A stamp is the start of its transaction: the classic silent partial sync."""
-    erp.ping(call())
-    slow, quick = intent("client", CLIENT), intent("client", CLIENT)
-    with ThreadPoolExecutor(1) as pool:
-        with held(tryton, "party_identifier") as waiting:
-            writing = pool.submit(put, erp, slow)
-            until(waiting)
-            quick_ref = made(erp, intent("client", {"name": "Quick"}, quick.record_key))
-            seen, cursor = sweep(erp, "client", None)
-            assert f"erp:{quick_ref}" in seen
-        slow_ref = writing.result()[0].ref
-    assert f"erp:{slow_ref}" not in seen
-    assert f"erp:{slow_ref}" in sweep(erp, "client", cursor)[0]
-
-
-@pytest.mark.slow
-def test_a_sweep_pages_through_everything_and_sees_children(erp: TrytonConnector) -> None:
-    many = [intent("client", {**CLIENT, "name": f"Many {number}"}) for number in range(230)]
-    refs = [
-        f"erp:{result.ref}" for result in (*put(erp, *many[:100]), *put(erp, *many[100:200]), *put(erp, *many[200:]))
-    ]
-    before, cursor = sweep(erp, "client", None)
-    assert set(refs) <= set(before)
-    ref = refs[0].partition(":")[2]
-    put(erp, intent("client", {"phone": "+49 40 1"}, many[0].record_key, ref=ref))
-    after, _ = sweep(erp, "client", cursor)
-    assert after[refs[0]] > before[refs[0]]
-
-
-@pytest.mark.slow
-def test_a_project_as_a_source_carries_references_and_numbers(erp: TrytonConnector) -> None:
-    party = made(erp, intent("client", CLIENT))
-    wanted = intent("project", project(party))
-    ref = made(erp, wanted)
-    seen, _ = sweep(erp, "project", None)
-    assert f"erp:{ref}" in seen
-    record = erp.fetch_source("project", [f"erp:{ref}", "erp:999999"], call())[0]
-    assert record.fields == {**wanted.fields, "client": f"erp:{party}", "number": wanted.record_key}
-    assert record.numbers == (wanted.record_key,)
-    people = erp.changes("client", None, call()).records
-    assert not {"NB-US", "NB-UK", "NB-DE", "NB-US-E1"} & {record.fields["number"] for record in people}

@@ -14,7 +14,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from concordat.errors import NotReachable
-from concordat.tryton_server.steps import run
+from concordat.tryton_server.steps import last_words, run
 
 __all__ = ["Cluster"]
 
@@ -67,8 +67,8 @@ class Cluster:
             with psycopg.connect(self.conninfo(database), autocommit=True, connect_timeout=10) as connection:
                 cursor = connection.execute(statement)
                 return cursor.fetchall() if cursor.description else []
-        except psycopg.OperationalError as error:
-            raise NotReachable(f"PostgreSQL for Tryton does not answer: {error}".strip()) from error
+        except psycopg.Error as error:
+            raise NotReachable(f"PostgreSQL does not serve Tryton: {last_words(str(error))}") from error
 
     def conninfo(self, database: str = "") -> str:
         """Say what a client needs to reach one database of this server."""
@@ -82,9 +82,7 @@ class Cluster:
 
     def exists(self, database: str) -> bool:
         """Whether the server has this database."""
-        found = self.execute(
-            sql.SQL("SELECT 1 FROM pg_database WHERE datname = {}").format(sql.Literal(database))
-        )
+        found = self.execute(sql.SQL("SELECT 1 FROM pg_database WHERE datname = {}").format(sql.Literal(database)))
         return bool(found)
 
     def create(self, database: str) -> None:
@@ -97,9 +95,7 @@ class Cluster:
 
     def rename(self, old: str, new: str) -> None:
         """Give a database, which nobody uses, its final name."""
-        self.execute(
-            sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new))
-        )
+        self.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new)))
 
     def dump(self, database: str) -> bytes:
         """Write everything in a database as plain SQL that any PostgreSQL from 15 on can load in one go."""

@@ -93,9 +93,7 @@ def build(session: Session, *, year: int, password: str, progress: Progress) -> 
     companies = {}
     for number, entity in enumerate(ENTITIES):
         progress(f"books of {entity.name}", 0.1 + 0.28 * number)
-        companies[entity.code] = _company(
-            session, entity, currencies[entity.currency], countries[entity.country]
-        )
+        companies[entity.code] = _company(session, entity, currencies[entity.currency], countries[entity.country])
         _books(session, entity, companies[entity.code], year)
     progress("the service user of Concordat", 0.95)
     _service_user(session, password, list(companies.values()))
@@ -119,9 +117,7 @@ def _currency(session: Session, code: str, year: int) -> int:
 
 
 def _countries(session: Session) -> dict[str, int]:
-    ids = session.create(
-        "country.country", *({"code": code, "name": name} for code, name in COUNTRIES.items())
-    )
+    ids = session.create("country.country", *({"code": code, "name": name} for code, name in COUNTRIES.items()))
     return dict(zip(COUNTRIES, ids, strict=True))
 
 
@@ -153,9 +149,7 @@ def _company(session: Session, entity: Entity, currency: int, country: int) -> i
         ("add", {"company": {"party": party, "currency": currency}}),
     )
     company = session.search("company.company", [("party", "=", party)])[0]
-    session.model(
-        "res.user", "write", [session.user], {"companies": [("add", [company])], "company": company}
-    )
+    session.model("res.user", "write", [session.user], {"companies": [("add", [company])], "company": company})
     session.refresh()
     session.model("company.company", "write", [company], {"timezone": entity.zone})
     return company

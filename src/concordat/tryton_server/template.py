@@ -92,9 +92,7 @@ def _home(cache: Path, name: str, *parts: bytes) -> Path:
     return cache / f"tryton-{name}-{digest}"
 
 
-def _stage(
-    cache: Path, environment: Path, home: Path, build: Callable[[_Workshop], dict[str, Any]]
-) -> Template:
+def _stage(cache: Path, environment: Path, home: Path, build: Callable[[_Workshop], dict[str, Any]]) -> Template:
     """Give what stands in `home`, or build it in a workshop and move it there when it is complete."""
     with held(cache / f"{home.name}.lock"):
         if not (home / "facts.json").exists():

@@ -19,9 +19,7 @@ __all__ = ["Session", "version"]
 def version(url: str) -> str | None:
     """Ask for the series the server speaks (`8.0`), or None while it does not answer."""
     try:
-        answer = httpx.post(
-            f"{url}/rpc/", json={"id": 0, "method": "common.server.version", "params": []}, timeout=5
-        )
+        answer = httpx.post(f"{url}/rpc/", json={"id": 0, "method": "common.server.version", "params": []}, timeout=5)
         return str(answer.json()["result"]) if answer.status_code == httpx.codes.OK else None
     except httpx.HTTPError:
         return None
