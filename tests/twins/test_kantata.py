@@ -58,9 +58,7 @@ def test_price_is_written_in_base_units_and_read_in_minor_units(api: httpx.Clien
         100,
         "€350,000",
     )
-    [yen] = (
-        api.get(f"workspaces/{made(api, currency='JPY', price=350_000)}.json").json()["workspaces"].values()
-    )
+    [yen] = api.get(f"workspaces/{made(api, currency='JPY', price=350_000)}.json").json()["workspaces"].values()
     assert (yen["price_in_cents"], yen["currency_base_unit"]) == (350_000, 1)
 
 
@@ -142,9 +140,7 @@ def test_all_validation_errors_come_at_once(api: httpx.Client):
     assert {row["field"] for row in said.json()["errors"]} == {"title", "creator_role", "start_date"}
     assert said.json()["errors"][0]["type"] == "validation"
     assert api.post("workspaces", json={"title": "bare"}).status_code == 400
-    assert (
-        api.post("workspaces", content=b"{", headers={"content-type": "application/json"}).status_code == 400
-    )
+    assert api.post("workspaces", content=b"{", headers={"content-type": "application/json"}).status_code == 400
 
 
 def test_refusals_have_kantatas_words(api: httpx.Client, kantata: TwinHandle):
@@ -197,9 +193,7 @@ def test_a_unique_custom_field_refuses_a_second_value():
 def test_tasks_time_and_members_hang_on_a_project(api: httpx.Client, kantata: TwinHandle):
     wid = made(api)
     story = {"title": "Phase 2", "story_type": "deliverable", "workspace_id": int(wid)}
-    sid = api.post("stories", json={"story": {**story, "budget_estimate_in_cents": 5}}).json()["results"][0][
-        "id"
-    ]
+    sid = api.post("stories", json={"story": {**story, "budget_estimate_in_cents": 5}}).json()["results"][0]["id"]
     entry = {"workspace_id": int(wid), "date_performed": "2026-11-23", "time_in_minutes": 90, "story_id": sid}
     tid = api.post("time_entries", json={"time_entry": entry}).json()["results"][0]["id"]
     assert api.post("time_entries", json={"time_entry": {}}).status_code == 422
@@ -228,15 +222,11 @@ def test_people_change_archive_and_delete_projects(api: httpx.Client, kantata: T
 
 
 def test_changes_can_be_paged_by_their_stamp(api: httpx.Client, kantata: TwinHandle):
-    httpx.post(
-        f"{kantata.url}/__twin/clock", json={"at": "2026-11-23T10:00:00Z", "frozen": True}, trust_env=False
-    )
+    httpx.post(f"{kantata.url}/__twin/clock", json={"at": "2026-11-23T10:00:00Z", "frozen": True}, trust_env=False)
     made(api)
     httpx.post(f"{kantata.url}/__twin/clock", json={"advance": 60}, trust_env=False)
     late = made(api)
-    said = api.get(
-        "workspaces", params={"updated_after": "2026-11-23T10:00:30Z", "order": "updated_at:asc"}
-    ).json()
+    said = api.get("workspaces", params={"updated_after": "2026-11-23T10:00:30Z", "order": "updated_at:asc"}).json()
     assert [row["id"] for row in said["results"]] == [late]
     assert said["workspaces"][late]["updated_at"] == "2026-11-23T02:01:00-08:00"
     assert api.get("users/me").json()["count"] == 1

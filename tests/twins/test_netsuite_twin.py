@@ -38,9 +38,7 @@ def twin() -> Iterator[TwinHandle]:
         yield twins["netsuite"]
 
 
-def assertion(
-    twin: TwinHandle, *, key: Any = RSA, algorithm: str = "PS256", kid: str = "cert-1", **claims: Any
-) -> str:
+def assertion(twin: TwinHandle, *, key: Any = RSA, algorithm: str = "PS256", kid: str = "cert-1", **claims: Any) -> str:
     now = int(Clock().now().timestamp())
     said = {"iss": "concordat", "scope": ["rest_webservices"], "aud": f"{twin.url}{TOKEN}", "iat": now}
     header = {"alg": algorithm, "typ": "JWT", "kid": kid}
@@ -290,9 +288,7 @@ def test_a_closed_period_refuses_time(twin: TwinHandle, client: httpx.Client):
 def test_collections_are_filtered_and_records_deleted(client: httpx.Client):
     ref = customer(client, externalId="X-1")
     customer(client, externalId="X-2", companyName="Other")
-    found = client.get(
-        f"{RECORD}/customer", params={"q": 'companyName IS "Other" AND externalId START_WITH "X"'}
-    )
+    found = client.get(f"{RECORD}/customer", params={"q": 'companyName IS "Other" AND externalId START_WITH "X"'})
     assert found.json()["totalResults"] == 1
     assert client.delete(f"{RECORD}/customer/{ref}").status_code == 204
     assert code(client.get(f"{RECORD}/customer/{ref}")) == (404, "NONEXISTENT_ID")

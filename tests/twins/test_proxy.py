@@ -145,9 +145,7 @@ def test_a_shut_port_refuses_connections_until_admitted(acme: TwinHandle, client
         ({"path": "^/api/", "operation": "create", "nth": 4}, [4]),
     ],
 )
-def test_a_matcher_chooses_the_calls(
-    acme: TwinHandle, client: httpx.Client, words: dict[str, Any], struck: list[int]
-):
+def test_a_matcher_chooses_the_calls(acme: TwinHandle, client: httpx.Client, words: dict[str, Any], struck: list[int]):
     acme.fault(kind="status", status=500, **words)
     codes = [create(client, f"P-{number}").status_code for number in range(1, 5)]
     assert [number for number, code in enumerate(codes, 1) if code == 500] == struck
@@ -200,9 +198,7 @@ def test_the_proxy_stands_before_any_http_server(acme: TwinHandle):
     with start_proxy(acme.url) as proxies:
         proxy = proxies["sandbox"]
         proxy.fault(kind="commit_then_drop", operation="write", nth=2)
-        with httpx.Client(
-            base_url=proxy.url, headers={"authorization": "Bearer good"}, trust_env=False
-        ) as client:
+        with httpx.Client(base_url=proxy.url, headers={"authorization": "Bearer good"}, trust_env=False) as client:
             assert create(client).json()["name"] == "Ærø"
             with pytest.raises(httpx.NetworkError):
                 create(client, "P-2")

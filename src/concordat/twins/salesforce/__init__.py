@@ -26,6 +26,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from email.utils import format_datetime
 from typing import Any
 
 from concordat.twins.base import Call, Refuse, Reply, Twin
@@ -88,7 +89,8 @@ class _Served:
 
     def reply(self, data: Any, status: int = 200) -> Reply:
         """Answer with the usage header."""
-        return Reply(data, status, {"Sforce-Limit-Info": f"api-usage={self.used}/{self.limit}"})
+        usage, date = f"api-usage={self.used}/{self.limit}", format_datetime(self.twin.now(), usegmt=True)
+        return Reply(data, status, {"Date": date, "Sforce-Limit-Info": usage})
 
     def route(self, method: str, path: str, operation: str) -> Callable[[Callable[[Call], Reply]], None]:
         """Serve a path; a `Problem` becomes the error array, an ambiguous key a 300."""
