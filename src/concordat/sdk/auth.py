@@ -97,7 +97,7 @@ class Token:
 class TokenSource(Protocol):
     """Fetches a new token; blocks; raises only VendorError (`AuthRevoked` when the credential is refused)."""
 
-    def issue(self, ctx: CallContext) -> Token:
+    def issue(self, ctx: CallContext, /) -> Token:
         """One call to the token endpoint."""
 
 
@@ -203,7 +203,7 @@ class _Signed(_Endpoint):
 class JwtBearer(_Signed):
     """RFC 7523, 2.1: the JWT is the grant (Salesforce, DocuSign, Google)."""
 
-    def issue(self, ctx: CallContext) -> Token:
+    def issue(self, ctx: CallContext, /) -> Token:
         """Assert and receive."""
         return self._ask(ctx, {"grant_type": JWT_BEARER, "assertion": self._assertion()})
 
@@ -214,7 +214,7 @@ class ClientAssertion(_Signed):
 
     extra: Mapping[str, str] = field(default_factory=dict)
 
-    def issue(self, ctx: CallContext) -> Token:
+    def issue(self, ctx: CallContext, /) -> Token:
         """Assert and receive."""
         assertion = {"client_assertion_type": JWT_ASSERTION, "client_assertion": self._assertion()}
         return self._ask(ctx, {"grant_type": "client_credentials", **assertion, **self.extra})
@@ -230,7 +230,7 @@ class ClientCredentials(_Endpoint):
     place: Literal["header", "form"] = "header"
     grant: Mapping[str, str] = field(default_factory=lambda: {"grant_type": "client_credentials"})
 
-    def issue(self, ctx: CallContext) -> Token:
+    def issue(self, ctx: CallContext, /) -> Token:
         """Ask with the secret."""
         form = {**self.grant, **({"scope": self.scope} if self.scope else {})}
         if self.place == "header":
