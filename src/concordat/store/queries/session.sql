@@ -35,4 +35,5 @@ SELECT digest, status, answer FROM idempotency WHERE key = %(key)s AND expires_a
 INSERT INTO idempotency (key, digest, status, answer, expires_at)
 VALUES (%(key)s, %(digest)s, %(status)s, %(answer)s::jsonb, app_now() + interval '30 days')
 ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, status = excluded.status, answer = excluded.answer,
-  expires_at = excluded.expires_at;
+  expires_at = excluded.expires_at
+RETURNING answer;

@@ -1,0 +1,81 @@
+"""Whether it works: the database, its tables, a worker that beats, and progress in every lane."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from concordat.errors import ConcordatError
+from concordat.store.database import Database
+from concordat.store.migrate import status
+from concordat.store.queries import QUERIES
+
+__all__ = ["Check", "Figures", "figures", "readiness"]
+
+SILENCE = 15.0
+"""Seconds without a beat after which a worker does not count."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One thing that must be so for work to go on."""
+
+    name: str
+    holds: bool
+    says: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figures:
+    """What a scraper is told; all counts end at ten thousand and one."""
+
+    lanes: Sequence[Mapping[str, Any]]
+    effects: Sequence[Mapping[str, Any]]
+    handoffs: Sequence[Mapping[str, Any]]
+    breakers: Sequence[Mapping[str, Any]]
+    deliveries: Sequence[Mapping[str, Any]]
+    refusals: Sequence[Mapping[str, Any]]
+    cases: Sequence[Mapping[str, Any]]
+    rest: Mapping[str, Any]
+
+
+def readiness(db: Database) -> list[Check]:
+    """Ask the three questions in order; what cannot be asked does not hold."""
+    try:
+        with db.audit() as conn:
+            beat = conn.execute(QUERIES.page.freshest_beat).fetchone() or {}
+    except ConcordatError as error:
+        return [Check(name="database", holds=False, says=str(error))]
+    return [Check(name="database", holds=True, says="It answers."), _tables(db), _worker(beat["silence"])]
+
+
+def _tables(db: Database) -> Check:
+    try:
+        waiting = [step.title for step in status(db) if step.applied_at is None]
+    except ConcordatError as error:
+        return Check(name="migrations", holds=False, says=str(error))
+    says = f"Not applied: {', '.join(waiting)}." if waiting else "All are applied."
+    return Check(name="migrations", holds=not waiting, says=says)
+
+
+def _worker(silence: float | None) -> Check:
+    if silence is None:
+        return Check(name="worker", holds=False, says="No worker has joined; start `concordat worker`.")
+    holds = silence <= SILENCE
+    return Check(name="worker", holds=holds, says=f"The freshest beat is {silence:.0f} s old.")
+
+
+def figures(db: Database) -> Figures:
+    """Read what `/metrics` shows, with cheap queries: open work, bounded counts, and what is counted anyway."""
+    with db.audit() as conn:
+        return Figures(
+            lanes=conn.execute(QUERIES.page.lane_figures).fetchall(),
+            effects=conn.execute(QUERIES.page.effect_figures).fetchall(),
+            handoffs=conn.execute(QUERIES.page.open_handoff_figures).fetchall(),
+            breakers=conn.execute(QUERIES.page.breaker_figures).fetchall(),
+            deliveries=conn.execute(QUERIES.page.delivery_figures).fetchall(),
+            refusals=conn.execute(QUERIES.page.refusal_figures).fetchall(),
+            cases=conn.execute(QUERIES.page.case_figures).fetchall(),
+            rest=conn.execute(QUERIES.page.rest_figures).fetchone() or {},
+        )
