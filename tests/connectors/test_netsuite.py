@@ -121,9 +121,7 @@ def test_a_project_and_its_line_are_written_and_read_back_to_the_cent(erp: netsu
     }
 
 
-def test_the_same_key_makes_one_record_and_an_id_updates_it(
-    twin: TwinHandle, erp: netsuite.NetSuiteConnector
-):
+def test_the_same_key_makes_one_record_and_an_id_updates_it(twin: TwinHandle, erp: netsuite.NetSuiteConnector):
     ref = client(erp)
     assert client(erp) == ref
     assert write(erp, "client", "CC-CLIENT", {"phone": None}, ref=ref).ref == ref
@@ -198,9 +196,7 @@ def test_look_alikes_are_found_by_number_or_name(erp: netsuite.NetSuiteConnector
     made = write(erp, "project", "CC-P", project(ref)).ref
     assert [seen.ref for seen in erp.match("client", {"number": "C-77"}, CTX)] == [ref]
     assert [seen.ref for seen in erp.match("client", {"name": "ACME & söhne"}, CTX)] == [ref]
-    assert [
-        seen.ref for seen in erp.match("project", {"name": "migration", "client": {"ref": ref}}, CTX)
-    ] == [made]
+    assert [seen.ref for seen in erp.match("project", {"name": "migration", "client": {"ref": ref}}, CTX)] == [made]
     assert erp.match("project", {"name": "it's another"}, CTX) == []
     assert erp.match("client", {}, CTX) == []
 

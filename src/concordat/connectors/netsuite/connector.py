@@ -83,9 +83,7 @@ class NetSuiteConnector:
         """Insert or update, one call per record; every failure is in its own result."""
         return [self._written(intent, ctx) for intent in intents]
 
-    def find(
-        self, object_: str, record_keys: Sequence[str], ctx: CallContext
-    ) -> Mapping[str, Sequence[Observed]]:
+    def find(self, object_: str, record_keys: Sequence[str], ctx: CallContext) -> Mapping[str, Sequence[Observed]]:
         """Look record keys up among the external ids; inactive records count."""
         kind = self._kind(object_)
         found: dict[str, list[Observed]] = {}
@@ -135,9 +133,7 @@ class NetSuiteConnector:
         except VendorError as error:
             return WriteResult(error=error)
 
-    def _sent(
-        self, kind: Kind, intent: WriteIntent, body: Mapping[str, Any], ctx: CallContext
-    ) -> WriteResult:
+    def _sent(self, kind: Kind, intent: WriteIntent, body: Mapping[str, Any], ctx: CallContext) -> WriteResult:
         if intent.ref is None and intent.operation != "put":
             raise Rejected(f"{intent.operation} needs the record's id.")
         method = "PUT" if intent.ref is None else "PATCH"
@@ -150,9 +146,7 @@ class NetSuiteConnector:
 
     def _by_id(self, kind: Kind, refs: Sequence[str], ctx: CallContext) -> list[Mapping[str, Any]]:
         numbers = [ref for ref in dict.fromkeys(refs) if ref.isdigit()]
-        return [
-            row for part in _parts(numbers) for row in self._select(kind, f"id IN ({', '.join(part)})", ctx)
-        ]
+        return [row for part in _parts(numbers) for row in self._select(kind, f"id IN ({', '.join(part)})", ctx)]
 
     def _select(self, kind: Kind, where: str, ctx: CallContext) -> Sequence[Mapping[str, Any]]:
         sql = f"SELECT {kind.selected()} FROM {kind.type} WHERE {where} ORDER BY id"  # noqa: S608  quoted by _texts

@@ -43,18 +43,14 @@ class NetSuiteSettings(BaseModel):
     )
     client_id: str = Field(description="Client id (consumer key) of the integration record")
     certificate_id: str = Field(description="Id of the uploaded certificate, from the M2M set-up page")
-    private_key: SecretStr = Field(
-        description="The certificate's private key in PEM: RSA of 3072 bits or more, or EC"
-    )
+    private_key: SecretStr = Field(description="The certificate's private key in PEM: RSA of 3072 bits or more, or EC")
     algorithm: Literal["PS256", "ES256"] = Field(
         default="PS256", description="PS256 for an RSA key, ES256 for an EC key on P-256"
     )
     subsidiaries: Mapping[str, str] = Field(
         default={}, description="Internal id of the subsidiary of each entity: {NB-US: 1, NB-UK: 2}"
     )
-    subsidiary: str = Field(
-        default="", description="Entity whose subsidiary takes a client or project that names none"
-    )
+    subsidiary: str = Field(default="", description="Entity whose subsidiary takes a client or project that names none")
     currencies: Mapping[str, str] = Field(
         default={"USD": "1", "GBP": "2", "CAD": "3", "EUR": "4"},
         description="Internal id of each currency; the default is NetSuite's own first four",

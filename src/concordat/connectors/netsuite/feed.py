@@ -55,8 +55,7 @@ def changes(ask: Ask, kind: Kind, connection: str, cursor: str | None) -> Change
     if not at.next:
         at = _Cursor(since=at.since, next=_bound(ask, kind) or at.since)
     moved = (
-        " AND SYS_EXTRACT_UTC(lastmodifieddate)"
-        f" >= TO_TIMESTAMP('{_wire(at.since)}', 'YYYY-MM-DD HH24:MI:SS')"
+        f" AND SYS_EXTRACT_UTC(lastmodifieddate) >= TO_TIMESTAMP('{_wire(at.since)}', 'YYYY-MM-DD HH24:MI:SS')"
         if at.since
         else ""
     )

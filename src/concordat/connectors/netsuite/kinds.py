@@ -116,9 +116,7 @@ class Kind:
 
     def named(self, path: str) -> str:
         """Give the canonical name of a field that an error names, or that name when there is none."""
-        names = {c.field: c.name for c in self.columns} | {
-            script: name for name, script in self.money.items()
-        }
+        names = {c.field: c.name for c in self.columns} | {script: name for name, script in self.money.items()}
         return names.get(path.rpartition(".")[2], path)
 
     @property
@@ -222,17 +220,13 @@ def _line(settings: NetSuiteSettings) -> tuple[Column, ...]:
 
 def _mapped(name: str, field: str, setting: str, values: Mapping[str, str]) -> Column:
     words = {id_: word for word, id_ in values.items()}
-    return Column(
-        name=name, field=field, out=_looked_up(setting, values), back=lambda id_: words.get(id_, id_)
-    )
+    return Column(name=name, field=field, out=_looked_up(setting, values), back=lambda id_: words.get(id_, id_))
 
 
 def _looked_up(setting: str, values: Mapping[str, str]) -> Callable[[Any], Any]:
     def look(value: Any) -> Any:
         if value not in values:
-            raise Rejected(
-                f"No internal id for {value!r}: add it to `{setting}` of this connection.", code=setting
-            )
+            raise Rejected(f"No internal id for {value!r}: add it to `{setting}` of this connection.", code=setting)
         return {"id": values[value]}
 
     return look

@@ -42,9 +42,7 @@ def make(options: Mapping[str, Any]) -> Twin:
     twin = Twin("netsuite", options)
     twin.make_ref = lambda _object, number: str(1000 + number)
     twin.no_route = lambda call: problem(404, "NONEXISTENT_ID", f"Invalid path {call.path}.").reply
-    twin.bad_json = lambda _call: (
-        problem(400, "INVALID_CONTENT", "Invalid content in the request body.").reply
-    )
+    twin.bad_json = lambda _call: problem(400, "INVALID_CONTENT", "Invalid content in the request body.").reply
     twin.seeded = lambda _object, fields: {
         "isInactive": False,
         "lastModifiedDate": f"{twin.now():%Y-%m-%dT%H:%M:%SZ}",
@@ -61,9 +59,7 @@ def make(options: Mapping[str, Any]) -> Twin:
 def _guard(twin: Twin, proof: Proof, call: Call) -> None:
     crowded = twin.traffic.running > int(twin.options.get("concurrency", 15))
     if crowded or twin.fault("quota_exhausted", call):
-        raise problem(
-            429, "CONCURRENCY_LIMIT_EXCEEDED", "Concurrent request limit exceeded. Request blocked."
-        )
+        raise problem(429, "CONCURRENCY_LIMIT_EXCEEDED", "Concurrent request limit exceeded. Request blocked.")
     proof.check(call)
 
 
@@ -106,10 +102,7 @@ class _Account:
         kind, said = record_type(call.params["object"]), call.json
         if _asynchronous(call):
             members = said["items"] if isinstance(said, Mapping) and "items" in said else [said]
-            works = [
-                partial(self._located, call, kind, partial(self.book.create, kind, one, call))
-                for one in members
-            ]
+            works = [partial(self._located, call, kind, partial(self.book.create, kind, one, call)) for one in members]
             return self.jobs.accept(call, works)
         return self._located(call, kind, partial(self.book.create, kind, said, call))
 
@@ -138,10 +131,7 @@ class _Account:
         kind = record_type(call.params["object"])
         if not _asynchronous(call):
             raise problem(400, "INVALID_HEADER", "The Prefer header must be respond-async.", header="Prefer")
-        works = [
-            partial(self._located, call, kind, partial(self._one, call, kind, one))
-            for one in items(call.json)
-        ]
+        works = [partial(self._located, call, kind, partial(self._one, call, kind, one)) for one in items(call.json)]
         return self.jobs.accept(call, works)
 
     def _one(self, call: Call, kind: RecordType, said: Mapping[str, Any]) -> Record:
@@ -167,9 +157,7 @@ class _Account:
         whole = self.book.render(kind, self.book.at(kind, call.params["id"]), call.headers.get("host", ""))
         wanted = call.query.get("fields")
         if wanted:
-            whole = {
-                name: value for name, value in whole.items() if name in {"id", "links", *wanted.split(",")}
-            }
+            whole = {name: value for name, value in whole.items() if name in {"id", "links", *wanted.split(",")}}
         return Reply(whole)
 
     def collection(self, call: Call) -> Reply:
@@ -181,9 +169,7 @@ class _Account:
             seen = self.twin.visible(kind.name)
             meets = _filter(kind, query.get("q", ""))
             found = [
-                r
-                for r in self.twin.store.all(kind.name)
-                if (fields := seen(r)) is not None and meets(r.ref, fields)
+                r for r in self.twin.store.all(kind.name) if (fields := seen(r)) is not None and meets(r.ref, fields)
             ]
         limit, offset = _window(query)
         show = query.get("expandRecords") == "true"
@@ -232,9 +218,7 @@ class _Account:
             return [record for record in found if record is not None]
         if "externalId" in query.narrow:
             return [
-                r
-                for value in dict.fromkeys(query.narrow["externalId"])
-                for r in store.where(name, "externalId", value)
+                r for value in dict.fromkeys(query.narrow["externalId"]) for r in store.where(name, "externalId", value)
             ]
         return list(store.all(name))
 
@@ -266,9 +250,7 @@ class _Account:
     def schema(self, call: Call) -> Reply:
         """Give one record type as JSON Schema."""
         kind = record_type(call.params["name"])
-        properties = {
-            name: {"type": SCHEMA_TYPES.get(spec.kind, "string")} for name, spec in kind.fields.items()
-        }
+        properties = {name: {"type": SCHEMA_TYPES.get(spec.kind, "string")} for name, spec in kind.fields.items()}
         return Reply(
             {
                 "type": "object",

@@ -84,8 +84,7 @@ class Jobs:
         job = self._of(call)
         base = f"http://{call.headers.get('host', '')}{BASE}/{job.id}/task"
         items = [
-            {"id": str(n), "links": [{"rel": "self", "href": f"{base}/{n}"}]}
-            for n in range(1, len(job.results) + 1)
+            {"id": str(n), "links": [{"rel": "self", "href": f"{base}/{n}"}]} for n in range(1, len(job.results) + 1)
         ]
         said = {
             "count": len(items),

@@ -111,9 +111,7 @@ class Proof:
             and said.get("oauth_signature_method") == "HMAC-SHA256"
             and said.get("oauth_nonce") not in self._nonces
         )
-        if not known or not hmac.compare_digest(
-            _signature(call, said, secrets), said.get("oauth_signature", "")
-        ):
+        if not known or not hmac.compare_digest(_signature(call, said, secrets), said.get("oauth_signature", "")):
             return False
         self._nonces.add(said["oauth_nonce"])
         return True
@@ -124,9 +122,7 @@ def _signature(call: Call, said: Mapping[str, str], secrets: Mapping[str, str]) 
     signed += parse_qsl(call.query_string, keep_blank_values=True)
     pairs = sorted((_quoted(name), _quoted(value)) for name, value in signed)
     url = f"http://{call.headers.get('host', '').lower()}{call.path}"
-    base = "&".join(
-        [call.method, _quoted(url), _quoted("&".join(f"{name}={value}" for name, value in pairs))]
-    )
+    base = "&".join([call.method, _quoted(url), _quoted("&".join(f"{name}={value}" for name, value in pairs))])
     key = f"{_quoted(secrets['consumer_secret'])}&{_quoted(secrets['token_secret'])}"
     return base64.b64encode(hmac.new(key.encode(), base.encode(), hashlib.sha256).digest()).decode()
 

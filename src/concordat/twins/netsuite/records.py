@@ -27,11 +27,7 @@ class Book:
 
     def at(self, kind: RecordType, id_: str) -> Record:
         """Find by internal id, or by `eid:…`. Refuses NONEXISTENT_ID."""
-        found = (
-            self.by_external(kind, id_[4:])
-            if id_.startswith("eid:")
-            else self._twin.store.get(kind.name, id_)
-        )
+        found = self.by_external(kind, id_[4:]) if id_.startswith("eid:") else self._twin.store.get(kind.name, id_)
         if found is None:
             detail = f"The record instance does not exist. Provide a valid record instance ID. ({id_})"
             raise problem(404, "NONEXISTENT_ID", detail, path="id")
@@ -78,9 +74,7 @@ class Book:
             whole["entityId"] = f"{'CUST' if kind.name == 'customer' else 'PRJ'}{number:05d}"
         return self._commit(kind, "create", {**whole, "lastModifiedDate": self._now()}, None)
 
-    def _commit(
-        self, kind: RecordType, operation: str, fields: dict[str, Any], record: Record | None
-    ) -> Record:
+    def _commit(self, kind: RecordType, operation: str, fields: dict[str, Any], record: Record | None) -> Record:
         known = fields.get("externalId") or (record.fields.get("externalId") if record else "") or ""
         ref = record.ref if record else None
         return self._twin.commit(kind.name, operation, known, fields, ref=ref)
@@ -94,9 +88,7 @@ class Book:
         if not isinstance(said, Mapping):
             raise problem(400, "INVALID_CONTENT", "Invalid content in the request body.")
         strict = call.headers.get("x-netsuite-propertynamevalidation", "Warning").lower()
-        unknown = [
-            name for name in said if name not in kind.fields and name not in {"id", "links", "refName"}
-        ]
+        unknown = [name for name in said if name not in kind.fields and name not in {"id", "links", "refName"}]
         if unknown and strict == "error":
             detail = f"Error while accessing a resource. Unknown reference or field '{unknown[0]}'."
             raise problem(400, "INVALID_CONTENT", detail, path=unknown[0])

@@ -1,0 +1,231 @@
+"""The Graph connector against its twin: folders that people can read and that are never made twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from concordat.connectors import msgraph
+from concordat.connectors.msgraph.errors import CODES, translate
+from concordat.connectors.msgraph.names import folder_name, read_name
+from concordat.errors import (
+    AuthRevoked,
+    Duplicate,
+    Missing,
+    RateLimited,
+    Rejected,
+    Unavailable,
+    UnknownOutcome,
+    VendorError,
+)
+from concordat.sdk.conformance import Bench, Check, checks
+from concordat.sdk.rest import Answer
+from concordat.sdk.spec import CallContext, WriteIntent
+from concordat.twins.server import TwinHandle, start_twins
+
+CTX = CallContext(correlation_id="c-1", timeout=5)
+KEY = "CC-ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@pytest.fixture
+def twin() -> Iterator[TwinHandle]:
+    with start_twins(["msgraph"]) as twins:
+        yield twins["msgraph"]
+
+
+def connector(twin: TwinHandle, **changes: Any) -> msgraph.GraphConnector:
+    given = {
+        "tenant": "contoso", "client_id": "concordat", "client_secret": "secret", "url": twin.url,
+        "login": twin.url, "site": "contoso.sharepoint.com:/sites/projects", **changes,
+    }  # fmt: skip
+    made: msgraph.GraphConnector = msgraph.SPEC.connect(msgraph.GraphSettings(**given), connection="documents")
+    return made
+
+
+@pytest.fixture
+def documents(twin: TwinHandle) -> Iterator[msgraph.GraphConnector]:
+    made = connector(twin)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def bench(twin: TwinHandle, documents: msgraph.GraphConnector) -> Bench:
+    def example(number: int) -> Mapping[str, Any]:
+        name = f'Migration: phase {number}/3 "A"'
+        return {"name": name, "client_name": f"Acme #{number} \uff5e GmbH", "project_name": name}
+
+    def held(_object: str) -> int:
+        return sum("(CC-" in item["name"] for item in twin.state("driveItems"))
+
+    return Bench(connector=documents, examples={"workspace": example}, held=held)
+
+
+@pytest.mark.parametrize("check", checks(msgraph.SPEC.facts), ids=str)
+def test_conforms(check: Check, bench: Bench):
+    check(bench)
+
+
+def intent(key: str = KEY, name: str = "Migration", **more: Any) -> WriteIntent:
+    fields = {"name": name, "client_name": "Acme", "project_name": name}
+    return WriteIntent(**{"object": "workspace", "record_key": key, "write_key": f"{key}-1", "fields": fields, **more})
+
+
+def outcome(documents: msgraph.GraphConnector, *intents: WriteIntent) -> list[str]:
+    results = documents.write(intents, CTX)
+    return [type(result.error).__name__ if result.error else result.disposition for result in results]
+
+
+def test_a_folder_is_named_for_people_and_ends_with_its_key(twin: TwinHandle, documents: msgraph.GraphConnector):
+    result = documents.write([intent()], CTX)[0]
+    assert twin.state("driveItems")[-1]["name"] == f"Acme · Migration ({KEY})"
+    seen = documents.find("workspace", [KEY], CTX)[KEY][0]
+    assert (seen.ref, seen.record_key, seen.version, seen.url) == (result.ref, KEY, result.version, result.url)
+
+
+def test_equal_project_names_of_two_clients_do_not_meet(documents: msgraph.GraphConnector):
+    assert outcome(documents, intent("CC-A"), intent("CC-B")) == ["created", "created"]
+    assert sorted(documents.find("workspace", ["CC-A", "CC-B", "CC-C"], CTX)) == ["CC-A", "CC-B"]
+
+
+def test_the_same_folder_again_is_a_duplicate(twin: TwinHandle, documents: msgraph.GraphConnector):
+    assert outcome(documents, intent()) == ["created"]
+    assert outcome(documents, intent(), intent("CC-B")) == ["Duplicate", "created"]
+    assert len(twin.ledger()) == 2
+
+
+def test_a_lost_answer_is_doubt_for_every_member_and_all_are_found(twin: TwinHandle, documents: msgraph.GraphConnector):
+    twin.fault(kind="commit_then_drop", object="driveItems", operation="batch", nth=1)
+    with pytest.raises(UnknownOutcome):
+        documents.write([intent(f"CC-{n}") for n in range(20)], CTX)
+    assert len(documents.find("workspace", [f"CC-{n}" for n in range(20)], CTX)) == 20
+
+
+def test_a_batch_answers_each_member_though_graph_answers_in_any_order(
+    twin: TwinHandle, documents: msgraph.GraphConnector
+):
+    twin.fault(kind="partial_batch", members=[1])
+    results = documents.write([intent("CC-1"), intent("CC-2"), intent("CC-3", name="")], CTX)
+    assert [type(result.error) for result in results] == [type(None), RateLimited, Rejected]
+    assert isinstance(results[1].error, RateLimited)
+    assert results[1].error.retry_after == timedelta(seconds=10)
+    assert documents.fetch("workspace", [str(results[0].ref)], CTX)[0].record_key == "CC-1"
+
+
+def test_a_changed_name_renames_the_folder(twin: TwinHandle, documents: msgraph.GraphConnector):
+    ref = documents.write([intent()], CTX)[0].ref
+    assert outcome(documents, intent(name="Migration II", ref=ref)) == ["updated"]
+    assert documents.fetch("workspace", [str(ref)], CTX)[0].fields["name"] == "Migration II"
+    assert [line["operation"] for line in twin.ledger()] == ["create", "update"]
+
+
+def test_archive_and_reactivate_move_the_folder(documents: msgraph.GraphConnector):
+    ref = str(documents.write([intent()], CTX)[0].ref)
+    assert outcome(documents, intent(operation="archive", ref=ref, fields={})) == ["updated"]
+    assert documents.find("workspace", [KEY], CTX)[KEY][0].archived
+    assert documents.fetch("workspace", [ref], CTX)[0].archived
+    assert outcome(documents, intent(operation="reactivate", ref=ref, fields={})) == ["updated"]
+    assert not documents.fetch("workspace", [ref], CTX)[0].archived
+
+
+def test_lock_takes_writing_from_grants_made_on_the_folder(twin: TwinHandle, documents: msgraph.GraphConnector):
+    ref = str(documents.write([intent()], CTX)[0].ref)
+    grants = [
+        {"id": "1", "roles": ["write"]},
+        {"id": "2", "roles": ["write"], "inheritedFrom": {"id": "root"}},
+        {"id": "3", "roles": ["owner"]},
+    ]
+    twin.twin.store.put("driveItems", ref, {"permissions": grants})
+    assert outcome(documents, intent(operation="lock", ref=ref, fields={})) == ["updated"]
+    kept = next(item for item in twin.state("driveItems") if item["id"] == ref)["permissions"]
+    assert [grant["roles"] for grant in kept] == [["read"], ["write"], ["owner"]]
+
+
+def test_look_alikes_made_by_hand_are_found(twin: TwinHandle, documents: msgraph.GraphConnector):
+    twin.seed({"driveItems": [{"id": "X1", "name": "migration", "under": "Workspaces"}]})
+    found = documents.match("workspace", {"name": "Migration"}, CTX)
+    assert [(one.ref, one.record_key) for one in found] == [("X1", "")]
+    assert documents.match("workspace", {}, CTX) == []
+
+
+def test_a_long_listing_is_read_to_its_end(
+    twin: TwinHandle, documents: msgraph.GraphConnector, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("concordat.connectors.msgraph.connector.PAGE", 3)
+    twin.seed({"driveItems": [{"name": f"P (CC-{n})", "under": "Workspaces"} for n in range(8)]})
+    assert len(documents.find("workspace", [f"CC-{n}" for n in range(8)], CTX)) == 8
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": 'a"b*c:d<e>f?g/h\\i|j#k%l~', "client_name": "Acme", "project_name": "x"},
+        {"name": "\uff5ewide\uff1a and narrow~:", "client_name": None, "project_name": "\uff5ewide\uff1a and narrow~:"},
+        {"name": "ends with a dot.", "client_name": "A · B", "project_name": "x_vti_y"},
+        {"name": "only a name", "client_name": None, "project_name": "another"},
+    ],
+)
+def test_names_come_back_as_they_went(twin: TwinHandle, documents: msgraph.GraphConnector, fields: dict[str, Any]):
+    result = documents.write([intent(fields=fields)], CTX)[0]
+    assert result.error is None
+    assert dict(documents.fetch("workspace", [str(result.ref)], CTX)[0].fields) == fields
+
+
+def test_a_name_that_cannot_be_kept_whole_is_rejected():
+    with pytest.raises(Rejected, match="characters"):
+        folder_name({"name": "n" * 240}, KEY)
+    assert read_name("made by hand")["name"] == "made by hand"
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ({"kind": "quota_exhausted", "seconds": 7}, RateLimited),
+        ({"kind": "status", "status": 503, "headers": {"Retry-After": "5"}}, Unavailable),
+        ({"kind": "commit_then_504"}, UnknownOutcome),
+        ({"kind": "commit_then_drop"}, UnknownOutcome),
+    ],
+)
+def test_what_goes_wrong_on_the_way(
+    twin: TwinHandle, documents: msgraph.GraphConnector, fault: dict[str, Any], kind: type[VendorError]
+):
+    documents.ping(CTX)
+    twin.fault(object="driveItems", operation="create", **fault)
+    assert type(documents.write([intent()], CTX)[0].error) is kind
+
+
+def test_credentials_and_folder_are_proven_by_a_ping(twin: TwinHandle, documents: msgraph.GraphConnector):
+    documents.ping(CTX)
+    twin.do("expire_tokens")
+    documents.ping(CTX)
+    for changes, kind in (({"client_secret": "x"}, AuthRevoked), ({"folder": "Nowhere"}, Rejected)):
+        other = connector(twin, drive="b!drive1", **changes)
+        with pytest.raises(kind):
+            other.ping(CTX)
+        other.close()
+
+
+def test_a_folder_that_is_gone_is_missing(documents: msgraph.GraphConnector):
+    assert type(documents.write([intent(ref="nothing")], CTX)[0].error) is Missing
+    assert documents.fetch("workspace", ["nothing", "nor this"], CTX) == []
+
+
+def said(code: str, status: int) -> Answer:
+    return Answer(status=status, headers={"retry-after": "3"}, json={"error": {"code": code, "message": "why"}})
+
+
+@pytest.mark.parametrize(("code", "kind"), CODES.items())
+def test_every_code_of_the_table_is_translated(code: str, kind: type[VendorError]):
+    error = translate(said(code, 400), True)
+    assert type(error) is kind
+    assert error.code == code
+
+
+def test_what_the_table_does_not_know_is_left_to_the_status():
+    assert translate(said("somethingNew", 400), True) is None
+    assert translate(said("nameAlreadyExists", 504), True) is None
+    assert type(translate(said("nameAlreadyExists", 409), True)) is Duplicate
+    assert translate(Answer(status=404, headers={}), True) is None
