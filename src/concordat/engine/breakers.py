@@ -26,16 +26,18 @@ class Gate:
     closed: bool = False
     probe: bool = False
     """One call, to see whether it answers again."""
+    failing: bool = False
+    """Its last calls failed: a success has something to close."""
 
 
 def gate(conn: Connection, connection: str) -> Gate:
     """Ask for passage. While a connection is down, what is ready for it is shown as pending."""
-    down = {row["connection"]: row for row in conn.execute(QUERIES.breaker.open_ones)}
-    if connection not in down:
-        return Gate()
+    failing = {row["connection"]: row for row in conn.execute(QUERIES.breaker.failing)}
+    row = failing.get(connection)
+    if row is None or row["state"] != "open":
+        return Gate(failing=row is not None)
     if conn.execute(QUERIES.breaker.probe, {"connection": connection}).fetchone():
-        return Gate(probe=True)
-    row = down[connection]
+        return Gate(probe=True, failing=True)
     parameters = {"connection": connection, "waits_for": row["reason"], "probe_at": row["probe_at"]}
     waiting = [r["handoff_id"] for r in conn.execute(QUERIES.breaker.hold_back, parameters)]
     if waiting:
@@ -43,8 +45,8 @@ def gate(conn: Connection, connection: str) -> Gate:
     return Gate(closed=True)
 
 
-def went(conn: Connection, connection: str, errors: Sequence[VendorError | None]) -> None:
-    """Count what calls found: any answer closes the breaker, failures in a row open it."""
+def went(conn: Connection, connection: str, errors: Sequence[VendorError | None], *, failing: bool) -> None:
+    """Count what calls found: any answer closes a breaker that counted failures, failures in a row open it."""
     if not errors:
         return
     rows = [reaction(error) if error is not None else None for error in errors]
@@ -59,4 +61,5 @@ def went(conn: Connection, connection: str, errors: Sequence[VendorError | None]
         state = conn.execute(QUERIES.breaker.fail, parameters).fetchone() or {}
         log.warning("connection.failing", connection=connection, reason=reason, breaker=state.get("state"))
         return
-    conn.execute(QUERIES.breaker.close, {"connection": connection})
+    if failing:
+        conn.execute(QUERIES.breaker.close, {"connection": connection})

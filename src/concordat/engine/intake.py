@@ -124,18 +124,19 @@ def _digest(body: bytes) -> str:
 def read_hints(world: World, connection: str) -> int:
     """Read back what was hinted for one connection; says how many hints were taken."""
     with world.db.engine() as conn:
-        if gate(conn, connection).closed:
+        allowed = gate(conn, connection)
+        if allowed.closed:
             return 0
         hints = conn.execute(QUERIES.intake.claim_hints, {"connection": connection, "limit": HINTS}).fetchall()
     by_object: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for hint in hints:
         by_object[hint["object"]].append(hint)
     for object_, members in by_object.items():
-        _read(world, connection, object_, members)
+        _read(world, connection, object_, members, failing=allowed.failing)
     return len(hints)
 
 
-def _read(world: World, connection: str, object_: str, hints: Sequence[Mapping[str, Any]]) -> None:
+def _read(world: World, connection: str, object_: str, hints: Sequence[Mapping[str, Any]], *, failing: bool) -> None:
     first = hints[0]
     refs = [hint["ref"] for hint in hints]
     parameters = {"connection": connection, "objects": [object_] * len(hints), "refs": refs}
@@ -147,7 +148,7 @@ def _read(world: World, connection: str, object_: str, hints: Sequence[Mapping[s
         log.warning("hint.failed", connection=connection, object=object_, error=str(error))
         with world.db.engine() as conn:
             conn.execute(QUERIES.intake.postpone_hints, parameters)
-            went(conn, connection, [error])
+            went(conn, connection, [error], failing=True)
         return
     with world.db.engine() as conn:
         keep_records(
@@ -159,7 +160,7 @@ def _read(world: World, connection: str, object_: str, hints: Sequence[Mapping[s
             traceparent=first["traceparent"],
         )
         conn.execute(QUERIES.intake.drop_hints, {**parameters, "hinted": [hint["hinted_at"] for hint in hints]})
-        went(conn, connection, [None])
+        went(conn, connection, [None], failing=failing)
 
 
 # ── sweeps ────────────────────────────────────────────────────────────────────────────────────────
@@ -170,7 +171,8 @@ def sweep(world: World, connection: str, object_: str, *, correlation_id: str, t
     every = world.sweeps[connection, object_].total_seconds()
     place = {"connection": connection, "object": object_}
     with world.db.engine() as conn:
-        if gate(conn, connection).closed:
+        allowed = gate(conn, connection)
+        if allowed.closed:
             return 0
         row = conn.execute(QUERIES.intake.claim_cursor, place).fetchone()
     if row is None:
@@ -192,7 +194,7 @@ def sweep(world: World, connection: str, object_: str, *, correlation_id: str, t
                     traceparent=traceparent,
                 )
                 conn.execute(QUERIES.intake.move_cursor, {**place, "position": position, "every": 0 if more else every})
-                went(conn, connection, [None])
+                went(conn, connection, [None], failing=allowed.failing)
     except VendorError as error:
         _failed(world, place, error, every)
     return total
@@ -206,7 +208,7 @@ def _failed(world: World, place: Mapping[str, str], error: VendorError, every: f
             conn.execute(QUERIES.intake.move_cursor, {**place, "position": None, "every": 1})
         else:
             conn.execute(QUERIES.intake.fail_cursor, {**place, "error": str(error), "every": max(every, 5)})
-        went(conn, place["connection"], [error])
+        went(conn, place["connection"], [error], failing=True)
 
 
 # ── records ───────────────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,8 @@ only who still holds it may settle: a late worker's answer changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,13 +16,16 @@ from typing import Any
 from concordat.engine.breakers import Gate, gate, went
 from concordat.engine.calls import Claimed, call_all
 from concordat.engine.settling import settle
-from concordat.engine.world import Lane, World
+from concordat.engine.world import Lane, World, log
+from concordat.errors import Contended, NotReachable
 from concordat.sdk.spec import ObjectFacts
 from concordat.store.database import Connection, now
 from concordat.store.queries import QUERIES
 
 __all__ = ["Drained", "drain"]
 
+PATIENCE = (0.2, 0.5, 1, 1, 2, 2, 4, 4, 8, 8, 15, 15, 30, 30, 60, 60)
+"""Seconds between tries to keep outcomes; together well below the lease of a claim."""
 ROUND = 500
 """Most rows of one round; bounds memory and the length of a transaction."""
 
@@ -35,17 +39,40 @@ class Drained:
 
 
 def drain(world: World, lane: Lane, *, worker: int, pool: Executor) -> Drained:
-    """One round of one lane. Nothing taken means that nothing is due."""
-    with world.db.engine() as conn:
-        allowed = gate(conn, lane.connection)
-        claimed = _claim(world, conn, lane, allowed, worker)
+    """One round of one lane. Nothing taken means that nothing is due.
+
+    Raises `NotReachable` or `Contended` from the claim only: once a call was made its outcome is kept, however long
+    the database is away, until the lease is over.
+    """
+
+    def claim() -> tuple[Gate, Sequence[Claimed]]:
+        with world.db.engine() as conn:
+            allowed = gate(conn, lane.connection)
+            return allowed, _claim(world, conn, lane, allowed, worker)
+
+    allowed, claimed = world.db.again(claim)
     if not claimed:
         return Drained()
     outcomes = call_all(world, lane, claimed, pool)
-    with world.db.engine() as conn:
-        lanes = settle(world, conn, lane, outcomes, worker=worker)
-        went(conn, lane.connection, [o.error for o in outcomes if o.called])
-    return Drained(taken=len(claimed), lanes=lanes)
+
+    def keep() -> frozenset[int]:
+        with world.db.engine() as conn:
+            lanes = settle(world, conn, lane, outcomes, worker=worker)
+            went(conn, lane.connection, [o.error for o in outcomes if o.called], failing=allowed.failing)
+            return lanes
+
+    return Drained(taken=len(claimed), lanes=_insist(world, keep))
+
+
+def _insist(world: World, keep: Callable[[], frozenset[int]]) -> frozenset[int]:
+    """Keep the outcomes of a round even if the database is away for a while; after that they are looked up."""
+    for wait in PATIENCE:
+        try:
+            return world.db.again(keep)
+        except (NotReachable, Contended) as error:
+            log.warning("settle.waiting", error=str(error), seconds=wait)
+            time.sleep(wait)
+    return world.db.again(keep)
 
 
 def _claim(world: World, conn: Connection, lane: Lane, allowed: Gate, worker: int) -> Sequence[Claimed]:

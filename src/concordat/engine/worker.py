@@ -9,15 +9,19 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 from concordat.engine.intake import read_hints, sweep
 from concordat.engine.lanes import drain
-from concordat.engine.matching import plan_dirty
+from concordat.engine.matching import Matched, plan_dirty
 from concordat.engine.recovery import mend, tidy
 from concordat.engine.world import World, log
 from concordat.errors import Contended, NotReachable
+from concordat.store.database import Connection, now
 from concordat.store.queries import QUERIES
 from concordat.telemetry import new_trace, trace_id
 
@@ -44,21 +48,27 @@ class Worker:
     _busy: dict[object, Future[None]] = field(default_factory=dict)
     _again: set[object] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _pools: tuple[ThreadPoolExecutor, ...] = ()
+    """Lanes, and the calls that a lane makes side by side."""
 
     def stop(self) -> None:
         """Ask for the end; what is being called is finished and settled first."""
         self._stopping.set()
         self._woken.set()
 
-    def wake(self) -> None:
-        """Look now."""
-        self._woken.set()
+    def wake(self, connection: str = "") -> None:
+        """Look now; a connection that left hints is read at once."""
+        if connection and self._pools:
+            self._start(("hints", connection), self._hints, connection)
+        else:
+            self._woken.set()
 
     def run(self) -> None:
         """Work until stopped. A database that is down is waited for."""
         self._join()
-        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="lane")
+        lanes = ThreadPoolExecutor(self.threads, thread_name_prefix="lane")
         calls = ThreadPoolExecutor(self.threads * 2, thread_name_prefix="call")
+        self._pools = (lanes, calls)
         helpers = [
             threading.Thread(target=self._listen, daemon=True),
             threading.Thread(target=self._keep_house, daemon=True),
@@ -67,82 +77,75 @@ class Worker:
             helper.start()
         try:
             while not self._stopping.is_set():
-                wait = self._look(pool, calls)
+                wait = self._look()
                 self._woken.wait(wait)
                 self._woken.clear()
         finally:
-            pool.shutdown(wait=True)
+            lanes.shutdown(wait=True)
             calls.shutdown(wait=True)
             self._leave()
 
     # ── looking ───────────────────────────────────────────────────────────────────────────────
 
-    def _look(self, pool: ThreadPoolExecutor, calls: ThreadPoolExecutor) -> float:
-        """Start whatever is due and not already being done here; says how long nothing will be due."""
+    def _look(self) -> float:
+        """Start whatever is due and not already being done here; says for how long nothing will be due."""
         try:
             with self.world.db.engine() as conn:
-                at = conn.execute("SELECT app_now() AS now").fetchone()
-                hinted = conn.execute(QUERIES.intake.hinted_connections).fetchall()
-                cursors = conn.execute(QUERIES.intake.due_cursors).fetchall()
-                dirty = conn.execute(QUERIES.handoff.next_dirty, {"contracts": list(self.world.contracts)}).fetchone()
-                lanes = conn.execute(QUERIES.effect.lane_clock).fetchall()
-                self.world.lane_ids(conn)
-                unknown = [row["id"] for row in lanes if row["id"] not in self.world._lanes]  # noqa: SLF001 - same package
-                if unknown:
-                    self.world.lanes(conn)
+                found = self._due(conn)
         except (NotReachable, Contended) as error:
             log.warning("database.waiting", error=str(error))
             return 1.0
-        now = (at or {})["now"]
         soon = SWEEP
-        for row in hinted:
-            if row["connection"] in self.world.connectors:
-                soon = min(
-                    soon,
-                    self._start(
-                        pool,
-                        ("hints", row["connection"]),
-                        (row["due_at"] - now).total_seconds(),
-                        self._hints,
-                        row["connection"],
-                    ),
-                )
-        for row in cursors:
-            if (row["connection"], row["object"]) in self.world.sweeps:
-                self._start(
-                    pool,
-                    ("sweep", row["connection"], row["object"]),
-                    0,
-                    self._sweep,
-                    row["connection"],
-                    row["object"],
-                )
-        if dirty and dirty["min"] is not None:
-            soon = min(soon, self._start(pool, "plan", (dirty["min"] - now).total_seconds(), self._plan))
-        for row in lanes:
-            lane = self.world.lane(row["id"])
-            if lane.connection in self.world.connectors:
-                soon = min(
-                    soon,
-                    self._start(pool, lane.id, (row["due_at"] - now).total_seconds(), self._drain, lane.id, calls),
-                )
+        for wait, key, work, *args in found:
+            if wait > 0:
+                soon = min(soon, wait)
+            else:
+                self._start(key, work, *args)
         return max(soon, 0.001)
 
-    def _start(self, pool: ThreadPoolExecutor, key: object, wait: float, work: object, *args: object) -> float:
-        """Run one kind of work unless it already runs; a wake-up meanwhile makes it run once more."""
-        if wait > 0:
-            return wait
+    def _due(self, conn: Connection) -> list[tuple[Any, ...]]:
+        """(seconds until due, key, work, arguments) of everything that waits: one index probe each."""
+        at = now(conn)
+
+        def wait(due: datetime) -> float:
+            return (due - at).total_seconds()
+
+        world = self.world
+        hints = [
+            (wait(row["due_at"]), ("hints", row["connection"]), self._hints, row["connection"])
+            for row in conn.execute(QUERIES.intake.hinted_connections)
+            if row["connection"] in world.connectors
+        ]
+        sweeps = [
+            (0.0, ("sweep", row["connection"], row["object"]), self._sweep, row["connection"], row["object"])
+            for row in conn.execute(QUERIES.intake.due_cursors)
+            if (row["connection"], row["object"]) in world.sweeps
+        ]
+        dirty = conn.execute(QUERIES.handoff.next_dirty, {"contracts": list(world.contracts)}).fetchone() or {}
+        plans = [(wait(dirty["min"]), "plan", self._plan)] if dirty["min"] is not None else []
+        world.lane_ids(conn)
+        clock = conn.execute(QUERIES.effect.lane_clock).fetchall()
+        if any(not world.knows(row["id"]) for row in clock):
+            world.lanes(conn)
+        lanes = [
+            (wait(row["due_at"]), row["id"], self._drain, row["id"])
+            for row in clock
+            if world.lane(row["id"]).connection in world.connectors
+        ]
+        return [*hints, *sweeps, *plans, *lanes]
+
+    def _start(self, key: object, work: Callable[..., None], *args: object) -> None:
+        """Run one kind of work unless it already runs; asked meanwhile, it runs once more."""
         with self._lock:
             if key in self._busy:
                 self._again.add(key)
-                return SWEEP
-            self._busy[key] = pool.submit(self._run, key, work, *args)
-        return SWEEP
+            elif not self._stopping.is_set():
+                self._busy[key] = self._pools[0].submit(self._run, key, work, *args)
 
-    def _run(self, key: object, work: object, *args: object) -> None:
+    def _run(self, key: object, work: Callable[..., None], *args: object) -> None:
         try:
             while not self._stopping.is_set():
-                work(*args)  # type: ignore[operator]
+                work(*args)
                 with self._lock:
                     if key not in self._again:
                         del self._busy[key]
@@ -152,10 +155,11 @@ class Worker:
             log.warning("work.postponed", key=str(key), error=str(error))
         except Exception as error:  # noqa: BLE001 - one lane's fault must not end the worker
             log.error("work.failed", key=str(key), error=repr(error), exc_info=error)
+        self._stopping.wait(0.2)  # a fault that comes back at once must not become a busy loop
         with self._lock:
             self._busy.pop(key, None)
             self._again.discard(key)
-        self._stopping.wait(0.2)
+        self._woken.set()
 
     # ── doing ─────────────────────────────────────────────────────────────────────────────────
 
@@ -166,31 +170,33 @@ class Worker:
     def _sweep(self, connection: str, object_: str) -> None:
         trace = new_trace()
         if sweep(self.world, connection, object_, correlation_id=trace_id(trace), traceparent=trace):
-            self._woken.set()
+            self._start("plan", self._plan)
 
     def _plan(self) -> None:
         while not self._stopping.is_set() and self._plan_once():
             pass
 
     def _plan_once(self) -> int:
-        def work() -> tuple[int, bool]:
+        def work() -> Matched:
             with self.world.db.engine() as conn:
-                matched = plan_dirty(self.world, conn, limit=PLANS)
-            return matched.subjects, bool(matched.lanes)
+                return plan_dirty(self.world, conn, limit=PLANS)
 
-        subjects, ready = self.world.db.again(work)
-        if ready:
-            self._woken.set()
-        return subjects
+        matched = self.world.db.again(work)
+        self._go_on(matched.lanes)
+        return matched.subjects
 
-    def _drain(self, lane_id: int, calls: ThreadPoolExecutor) -> None:
+    def _drain(self, lane_id: int) -> None:
         lane = self.world.lane(lane_id)
         while not self._stopping.is_set():
-            drained = self.world.db.again(lambda: drain(self.world, lane, worker=self.id, pool=calls))
-            if drained.lanes:
-                self._woken.set()
+            drained = drain(self.world, lane, worker=self.id, pool=self._pools[1])
+            self._go_on(drained.lanes - {lane_id})
             if not drained.taken:
                 return
+
+    def _go_on(self, lanes: frozenset[int]) -> None:
+        """What was made ready goes on at once, without waiting for a wake-up."""
+        for lane_id in lanes:
+            self._start(lane_id, self._drain, lane_id)
 
     # ── keeping house ─────────────────────────────────────────────────────────────────────────
 

@@ -99,6 +99,10 @@ class World:
             self._open_lanes(conn)
         return {(lane.connection, lane.object, lane.operation): lane.id for lane in self._lanes.values()}
 
+    def knows(self, id_: int) -> bool:
+        """Whether this lane was read already."""
+        return id_ in self._lanes
+
     def lane(self, id_: int) -> Lane:
         """One lane by id."""
         return self._lanes[id_]

@@ -1,6 +1,6 @@
--- name: open_ones
--- Connections that are down, and when the next probe is due.
-SELECT connection, probe_at, reason FROM breaker WHERE state = 'open';
+-- name: failing
+-- Connections whose last calls failed; those that are down say when the next probe is due.
+SELECT connection, state, probe_at, reason FROM breaker WHERE failures > 0;
 
 -- name: probe
 -- Lets one worker try a connection that is down; the next try is a minute away.
