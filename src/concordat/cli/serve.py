@@ -15,6 +15,7 @@ import uvicorn
 
 from concordat.cli.open import database, running, the_firm
 from concordat.cli.screen import FirmOption, err, out
+from concordat.engine.recovery import bury
 from concordat.engine.worker import Worker
 from concordat.errors import NotReachable
 from concordat.operations.sessions import one_time_link
@@ -61,6 +62,7 @@ def worker(firm: FirmOption = None, log_level: LogOption = "info") -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: one.stop())
         err.print(f"worker {one.name} is at work; Ctrl-C ends it")
+        bury(opened.world, _is_dead)
         one.run()
 
 
@@ -88,6 +90,7 @@ def login(
 @contextmanager
 def working(one: Worker) -> Iterator[None]:
     """A worker in a thread of its own, stopped in order at the end."""
+    bury(one.world, _is_dead)
     thread = threading.Thread(target=one.run, name="worker")
     thread.start()
     try:
@@ -135,6 +138,20 @@ def _notes(opened: Running) -> None:
 
 def _name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def _is_dead(name: str) -> bool:
+    """Whether a worker of this host, named by host and process, has no process any more."""
+    host, _, pid = name.rpartition("-")
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return int(pid) == os.getpid()
 
 
 def _telemetry(level: str) -> None:

@@ -232,7 +232,7 @@ class Worker:
     def _keep_house(self) -> None:
         """Beat, take over from the dead, raise alerts; once a minute the rest."""
         tidied = float("-inf")
-        while not self._stopping.wait(BEAT):
+        while not self._stopping.is_set():
             try:
                 with self.world.db.engine() as conn:
                     alive = conn.execute(QUERIES.recovery.beat, {"worker": self.id}).fetchone()
@@ -244,6 +244,7 @@ class Worker:
                     tidied = time.monotonic()
             except (NotReachable, Contended) as error:
                 log.warning("house.waiting", error=str(error))
+            self._stopping.wait(BEAT)
 
 
 def wake(world: World) -> None:

@@ -10,6 +10,14 @@ INSERT INTO worker (name, started_at, beat_at) VALUES (%(name)s, clock_timestamp
 -- A worker ends in order.
 DELETE FROM worker WHERE id = %(worker)s;
 
+-- name: workers
+-- Everybody who is thought to be at work.
+SELECT id, name FROM worker;
+
+-- name: bury
+-- These workers are known to be dead; their work is taken over at the next look, without waiting for silence.
+UPDATE worker SET beat_at = '-infinity' WHERE id = ANY(%(ids)s::bigint[]);
+
 -- name: take_over
 -- Work of workers that have not been heard of is due at once; what they were sending is then looked up, never repeated.
 WITH dead AS (
