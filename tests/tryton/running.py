@@ -19,7 +19,7 @@ from concordat.tryton_server import Tryton
 
 TODAY = date(2026, 11, 23)
 HOW = (
-    "run `python -m concordat.tryton_server up --folder /tmp/erp` once (1 to 2 minutes), "
+    "run `python -m concordat.tryton_server prepare` once (1 to 2 minutes), "
     "or set CONCORDAT_TEST_ALL=1 and the tests do it"
 )
 _numbers = count(1)
