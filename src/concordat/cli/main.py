@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from concordat import __version__
-from concordat.cli import contract, db, firm, handoff, serve, twin
+from concordat.cli import bench, contract, db, firm, handoff, serve, twin
 from concordat.cli.screen import fail
 from concordat.errors import ConcordatError, UserError
 
@@ -43,6 +43,7 @@ def _root(
 
 firm.add_to(app)
 serve.add_to(app)
+app.command("bench", help=bench.HELP)(bench.bench)
 app.add_typer(contract.app, name="contract")
 app.add_typer(handoff.app, name="handoff")
 app.add_typer(db.app, name="db")

@@ -1,0 +1,68 @@
+"""`concordat bench`: measure this machine against a yardstick in the same run."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from concordat.cli.screen import JsonOption, ReportOption, out, print_json, waiting, write_report
+from concordat.errors import NotFound
+
+__all__ = ["bench"]
+
+BENCHES = {
+    "activation": ("concordat.bench.activation", "activation"),
+    "activation-single": ("concordat.bench.activation", "activation_single"),
+    "latency": ("concordat.bench.latency", "latency"),
+}
+HELP = """Measure speed on this machine against a yardstick in the same run; exit 1 when a bar is missed.
+
+- **activation**: won deals × 6 effects through the whole engine, on targets that take 500 records a call
+- **activation-single**: the same on targets that take one record a call
+- **latency**: from a webhook to the first write at the target, and to activated, at 5 and 20 deals a second
+
+Each starts a database, a lean target and workers of its own on loopback, and stops them. The yardstick is one durable
+workflow per deal (DBOS), from the extra `concordat-hub[bench]`. Read the ratio: absolute numbers drift with the machine.
+"""
+
+
+def bench(
+    name: Annotated[str, typer.Argument(help=", ".join(BENCHES))],
+    report: ReportOption = None,
+    as_json: JsonOption = False,
+    scale: Annotated[float, typer.Option(min=0.01, max=100, help="How much work: 0.1 is a tenth of it.")] = 1.0,
+) -> None:
+    """See `HELP`, which is what people read."""
+    if name not in BENCHES:
+        raise NotFound(f"There is no benchmark {name}.", remedy=f"There is: {', '.join(BENCHES)}.")
+    module, function = BENCHES[name]
+    with waiting(f"bench {name}") as say:
+        found: dict[str, Any] = getattr(import_module(module), function)(say, scale).as_json()
+    write_report(report, found)
+    if as_json:
+        print_json(found)
+    else:
+        _show(found)
+    if not found["holds"]:
+        raise typer.Exit(1)
+
+
+def _show(found: dict[str, Any]) -> None:
+    bar, yardstick = found["bar"], found["yardstick"]
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_row("value", f"{found['value']:g} {found['unit']}", _bar(bar["value"], bar["better"]))
+    table.add_row("yardstick", f"{yardstick['value']:g}", yardstick["what"])
+    table.add_row("ratio", f"{found['ratio']:g}", _bar(bar["ratio"], bar["better"]))
+    for key, value in found["details"].items():
+        table.add_row(key, str(value), "")
+    out.print(table)
+    out.print("[green]holds[/green]" if found["holds"] else "[red]does not hold[/red]")
+
+
+def _bar(value: float | None, better: str) -> str:
+    if value is None:
+        return ""
+    return f"bar: {'≥' if better == 'higher' else '≤'} {value:g}"
