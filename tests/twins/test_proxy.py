@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import queue
 import socket
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from concordat.errors import Invalid, NotReachable
 from concordat.twins import server
 from concordat.twins.base import Call, Refuse, Reply, Twin
 from concordat.twins.proxy import InProcess
-from concordat.twins.server import TwinHandle, Twins, load_faults, start_proxy, start_twins
+from concordat.twins.server import TwinHandle, Twins, load_faults, run_twins, start_proxy, start_twins
 
 
 def make(options: Mapping[str, Any]) -> Twin:
@@ -238,3 +241,35 @@ def test_parallel_calls_are_counted(acme: TwinHandle, client: httpx.Client):
         codes = list(pool.map(lambda number: create(client, f"P-{number}").status_code, range(4)))
     assert codes == [201] * 4
     assert client.get("/__twin/calls").json()["max_parallel"] >= 3
+
+
+def test_twins_run_until_told_to_stop(tmp_path: Path):
+    path = tmp_path / "faults.json"
+    path.write_text('{"salesforce": [{"kind": "status", "status": 418}]}')
+    stop, running = threading.Event(), queue.Queue[Mapping[str, TwinHandle]]()
+    config = {"salesforce": {"hooks": [{"url": "http://127.0.0.1:1/hooks/crm"}]}}
+    options = {"stop": stop, "faults": path, "announce": running.put}
+    thread = threading.Thread(target=run_twins, args=(config,), kwargs=options)
+    thread.start()
+    handle = running.get(timeout=10)["salesforce"]
+    assert httpx.get(f"{handle.url}/services/data", trust_env=False).status_code == 418
+    assert httpx.get(f"{handle.url}/__twin/pushes", trust_env=False).json()["hooks"] == ["http://127.0.0.1:1/hooks/crm"]
+    stop.set()
+    thread.join(10)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(handle.url, trust_env=False)
+
+
+def test_a_port_shut_for_a_while_opens_by_itself(acme: TwinHandle, client: httpx.Client):
+    client.post("/__twin/faults", json={"kind": "refuse", "seconds": 0.3})
+    refused, until = 0, time.monotonic() + 10
+    while time.monotonic() < until:
+        try:
+            answered = httpx.get(f"{acme.url}/__twin/state", trust_env=False).status_code == 200
+        except httpx.TransportError:
+            refused += 1
+        else:
+            if refused and answered:
+                break
+    assert refused
+    assert create(client).status_code == 201

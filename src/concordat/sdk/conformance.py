@@ -327,6 +327,8 @@ def _plain(value: Any, place: str) -> None:
 
 
 def _number(value: Any) -> Decimal | None:
+    if isinstance(value, str) and value.lstrip("-")[:1] == "0" and value.lstrip("-")[1:2].isdigit():
+        return None  # a code: 0410 is not 410
     try:
         return Decimal(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
     except InvalidOperation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -31,6 +32,7 @@ class Org:
         self.version = version
         self.dry = False
         """Check writes without making them (allOrNone)."""
+        self._numbers = itertools.count(100)
         self._keys: dict[tuple[str, str], dict[str, list[str]]] = {}
         twin.make_ref = lambda object_, number: full_id(self.about(object_).prefix, number)
         twin.seeded = self.seeded
@@ -301,8 +303,8 @@ class Org:
         empty: Fields = dict.fromkeys(self.about(object_).fields)
         now = _moment(self.twin)
         born = {"Id": ref, "IsDeleted": False, "CreatedDate": now, "CurrencyIsoCode": self.currency}
-        numbered = {"ContractNumber": f"{sum(1 for _ in self.twin.store.all(object_)) + 100:08d}"}
-        return {**empty, **born, **(numbered if object_ == "Contract" else {})}
+        numbered = {"ContractNumber": f"{next(self._numbers):08d}"} if object_ == "Contract" else {}
+        return {**empty, **born, **numbered}
 
     @property
     def currency(self) -> str:
