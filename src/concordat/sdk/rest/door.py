@@ -1,58 +1,21 @@
-"""The one door for HTTP: every vendor call passes `Http.send`, every failure leaves as a VendorError.
-
-What the door does, so that a connector need not: one origin only, no redirects, no proxy from the
-environment, a keep-alive pool, trace and correlation headers, a deadline, one repeat after a refreshed
-credential (401 means that nothing was done), exact numbers (JSON numbers become `Decimal`, floats are
-refused), and the question that matters most: *may the vendor have written?* A call that was never sent is
-`Unavailable`; a write that was sent and got no readable answer is `UnknownOutcome`.
-
-    http = Http("https://api.vendor.com", auth, connection="psa", errors=ERRORS)
-    answer = http.send(ctx, "POST", "/v1/projects", json={"title": "…"}, write=True)
-    answer.json["id"]
-"""
+"""The door itself: one pool per connection, one way through it."""
 
 from __future__ import annotations
 
-import json as stdlib_json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
-from decimal import Decimal
-from email.utils import parsedate_to_datetime
-from typing import Any, Literal, NoReturn, Protocol
+from typing import Any, Literal, Protocol
 
 import httpx
-import orjson
 
-from concordat.errors import (
-    AuthRevoked,
-    Busy,
-    Locked,
-    Missing,
-    QuotaExhausted,
-    RateLimited,
-    Rejected,
-    Unavailable,
-    UnknownOutcome,
-    VendorError,
-    VersionConflict,
-)
+from concordat.errors import AuthRevoked, Rejected, Unavailable, UnknownOutcome, VendorError
+from concordat.sdk.rest.answer import Answer, Translate, status_error, transport_error
+from concordat.sdk.rest.codec import decode_json, encode_json
 from concordat.sdk.spec import CallContext
 
-__all__ = [
-    "Answer",
-    "Auth",
-    "Http",
-    "Translate",
-    "WireCall",
-    "decode_json",
-    "encode_json",
-    "observe",
-    "status_error",
-    "transport_error",
-]
+__all__ = ["Auth", "Http", "WireCall", "observe"]
 
 Params = Mapping[str, str] | Sequence[tuple[str, str]]
 
@@ -65,35 +28,6 @@ class Auth(Protocol):
 
     def renew(self, used: Mapping[str, str], ctx: CallContext, /) -> bool:
         """Act on a 401 to `used`: True when a repeat with fresh headers makes sense."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """What the vendor answered. `json` is None for an empty body or one that is no JSON."""
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes = b""
-    json: Any = None
-
-    @property
-    def ok(self) -> bool:
-        """Status 2xx."""
-        return 200 <= self.status < 300
-
-    @property
-    def text(self) -> str:
-        """The body for people, cut to 300 characters."""
-        return self.content[:1200].decode("utf-8", "replace")[:300]
-
-    @property
-    def retry_after(self) -> timedelta | None:
-        """`Retry-After`, in seconds or as a date measured against the answer's own `Date`."""
-        return _retry_after(self.headers.get("retry-after", ""), self.headers.get("date", ""))
-
-
-Translate = Callable[[Answer, bool], VendorError | None]
-"""A connector's error table: `(answer, write) -> error`, or None to leave it to `status_error`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,76 +55,6 @@ def observe(observer: Observer) -> Callable[[], None]:
     """Call `observer` after every exchange of every connection; returns what removes it again."""
     _observers.append(observer)
     return lambda: _observers.remove(observer)
-
-
-def encode_json(value: Any) -> bytes:
-    """JSON bytes. Decimal is written as an exact number; a float anywhere is a TypeError."""
-    _refuse_floats(value)
-    return orjson.dumps(value, default=_exact)
-
-
-def decode_json(content: bytes) -> Any:
-    """JSON with every number that has a point or an exponent as Decimal. Raises ValueError."""
-    return stdlib_json.loads(content, parse_float=Decimal, parse_constant=_no_constant)
-
-
-def transport_error(error: httpx.RequestError, *, connection: str, write: bool) -> VendorError:
-    """Translate httpx's failure by `TRANSPORT`; an unlisted class counts as sent, the careful reading."""
-    sent, why = next((TRANSPORT[kind] for kind in type(error).__mro__ if kind in TRANSPORT), (True, "failed"))
-    message = f"{connection}: {why} ({type(error).__name__})"
-    if isinstance(error, httpx.PoolTimeout):
-        return Busy(message)
-    return UnknownOutcome(message) if sent and write else Unavailable(message)
-
-
-TRANSPORT: Mapping[type[Exception], tuple[bool, str]] = {
-    # failure                      may be sent   what happened
-    httpx.ConnectError: (False, "the connection was refused"),
-    httpx.ConnectTimeout: (False, "no connection in time"),
-    httpx.PoolTimeout: (False, "no free connection in time"),
-    httpx.ProxyError: (False, "the proxy refused"),
-    httpx.UnsupportedProtocol: (False, "the address is not http(s)"),
-    httpx.LocalProtocolError: (False, "the request breaks HTTP"),
-    httpx.WriteError: (True, "the connection broke while sending"),
-    httpx.WriteTimeout: (True, "sending took too long"),
-    httpx.ReadError: (True, "the connection broke before the answer"),
-    httpx.ReadTimeout: (True, "no answer in time"),
-    httpx.CloseError: (True, "the connection broke while closing"),
-    httpx.RemoteProtocolError: (True, "the answer breaks HTTP"),
-    httpx.DecodingError: (True, "the answer cannot be decoded"),
-    httpx.TooManyRedirects: (True, "the answer redirects in circles"),
-}
-"""Every failure httpx can raise for a request; a test proves that none is missing."""
-
-
-def status_error(answer: Answer, *, connection: str, write: bool) -> VendorError:
-    """Read a status that a connector's own table left open."""
-    message, status = f"{connection}: HTTP {answer.status} {answer.text}".strip(), answer.status
-    if status == 429:
-        return RateLimited(message, retry_after=answer.retry_after, status=status)
-    if status == 503 or (status in UNCERTAIN and not write):
-        return Unavailable(message, retry_after=answer.retry_after, status=status)
-    if status in UNCERTAIN or (status >= 500 and status not in STATUS):
-        return (UnknownOutcome if write else Unavailable)(message, status=status)
-    return STATUS.get(status, Rejected)(message, status=status)
-
-
-UNCERTAIN = frozenset({408, 500, 502, 504})
-"""The vendor or a gateway gave up: a write may have happened."""
-
-STATUS: Mapping[int, type[VendorError]] = {
-    401: AuthRevoked,
-    403: AuthRevoked,
-    404: Missing,
-    409: VersionConflict,
-    410: Missing,
-    412: VersionConflict,
-    423: Locked,
-    425: Unavailable,
-    501: Rejected,
-    507: QuotaExhausted,
-}
-"""Status to class; what is absent below 500 is `Rejected`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,9 +93,7 @@ class Http:
             headers={"user-agent": "Concordat", "accept": "application/json", **(headers or {})},
             follow_redirects=False,
             trust_env=False,
-            limits=httpx.Limits(
-                max_connections=parallel, max_keepalive_connections=parallel, keepalive_expiry=15
-            ),
+            limits=httpx.Limits(max_connections=parallel, max_keepalive_connections=parallel, keepalive_expiry=15),
         )
 
     @property
@@ -322,9 +184,7 @@ class Http:
             return httpx.URL(f"{self.base_url}/{path.lstrip('/')}")
         url = httpx.URL(path)
         if (url.scheme, url.netloc) != (self.base_url.scheme, self.base_url.netloc):
-            raise Rejected(
-                f"{self.connection}: {url.host} is not the configured address {self.base_url.host}"
-            )
+            raise Rejected(f"{self.connection}: {url.host} is not the configured address {self.base_url.host}")
         return url
 
     def _receive(self, plan: _Plan, request: httpx.Request, timeout: float) -> Answer:
@@ -396,36 +256,3 @@ def _body(json: Any, content: bytes | None, form: Mapping[str, str] | None) -> d
     if json is not None:
         return {"content": encode_json(json), "headers": {"content-type": "application/json"}}
     return {} if content is None else {"content": content}
-
-
-def _refuse_floats(value: Any) -> None:
-    if isinstance(value, float):
-        raise TypeError(f"a float has no place on the wire, use Decimal: {value!r}")
-    if isinstance(value, Mapping):
-        for member in value.values():
-            _refuse_floats(member)
-    elif isinstance(value, list | tuple):
-        for member in value:
-            _refuse_floats(member)
-
-
-def _exact(value: Any) -> Any:
-    if isinstance(value, Decimal) and value.is_finite():
-        return orjson.Fragment(format(value, "f").encode())
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"not JSON: {value!r}")
-
-
-def _no_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no JSON")
-
-
-def _retry_after(value: str, date: str) -> timedelta | None:
-    if value.isdigit():
-        return timedelta(seconds=min(int(value), 86_400))
-    try:
-        wait = parsedate_to_datetime(value) - parsedate_to_datetime(date)
-    except (ValueError, TypeError):
-        return None
-    return max(wait, timedelta(0))

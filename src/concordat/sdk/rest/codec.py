@@ -1,0 +1,46 @@
+"""JSON without floats: numbers with a point are Decimal on the way in, exact numbers on the way out."""
+
+from __future__ import annotations
+
+import json as stdlib_json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, NoReturn
+
+import orjson
+
+__all__ = ["decode_json", "encode_json"]
+
+
+def encode_json(value: Any) -> bytes:
+    """JSON bytes. Decimal is written as an exact number; a float anywhere is a TypeError."""
+    _refuse_floats(value)
+    return orjson.dumps(value, default=_exact)
+
+
+def decode_json(content: bytes) -> Any:
+    """JSON with every number that has a point or an exponent as Decimal. Raises ValueError."""
+    return stdlib_json.loads(content, parse_float=Decimal, parse_constant=_no_constant)
+
+
+def _refuse_floats(value: Any) -> None:
+    if isinstance(value, float):
+        raise TypeError(f"a float has no place on the wire, use Decimal: {value!r}")
+    if isinstance(value, Mapping):
+        for member in value.values():
+            _refuse_floats(member)
+    elif isinstance(value, list | tuple):
+        for member in value:
+            _refuse_floats(member)
+
+
+def _exact(value: Any) -> Any:
+    if isinstance(value, Decimal) and value.is_finite():
+        return orjson.Fragment(format(value, "f").encode())
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"not JSON: {value!r}")
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
