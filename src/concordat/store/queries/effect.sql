@@ -134,11 +134,13 @@ WITH answer AS (
   SELECT a.*, e.handoff_id, e.link_id, e.unit, e.step FROM answer a
   JOIN work w ON w.effect_id = a.effect_id AND w.fence = a.fence
   JOIN effect e ON e.id = a.effect_id
+  FOR UPDATE OF w
 ), moved AS (
   UPDATE effect e SET state = m.state, waits_for = m.waits_for, error = m.error, error_class = m.error_class,
          applied_at = CASE WHEN m.state IN ('applied', 'verified') THEN coalesce(e.applied_at, app_now()) ELSE e.applied_at END,
          verified_at = CASE WHEN m.state = 'verified' THEN app_now() ELSE e.verified_at END,
-         failing_since = CASE WHEN m.state IN ('applied', 'verified') THEN NULL ELSE coalesce(e.failing_since, app_now()) END
+         failing_since = CASE WHEN m.state IN ('applied', 'verified') OR m.outcome = 'not met' THEN NULL
+                              ELSE coalesce(e.failing_since, app_now()) END
   FROM mine m WHERE e.id = m.effect_id
 ), rested AS (
   DELETE FROM work w USING mine m WHERE w.effect_id = m.effect_id AND m.wait IS NULL
@@ -146,10 +148,13 @@ WITH answer AS (
   UPDATE work w SET due_at = app_now() + make_interval(secs => m.wait), worker = NULL
   FROM mine m WHERE w.effect_id = m.effect_id AND m.wait IS NOT NULL
 ), linked AS (
-  UPDATE link l SET ref = m.ref, url = m.url, version = m.version, digest = m.digest, verified = m.state = 'verified',
-         differs = m.differs, linked_at = coalesce(l.linked_at, app_now()),
+  UPDATE link l SET ref = m.ref, url = m.url, version = m.version, differs = m.differs, linked_at = coalesce(l.linked_at, app_now()),
+         digest = CASE WHEN m.state IN ('applied', 'verified') THEN m.digest ELSE '' END, verified = m.state = 'verified',
          state = CASE WHEN m.act = 'adopt' THEN 'adopted' WHEN l.state = 'adopted' THEN l.state ELSE 'linked' END
   FROM mine m WHERE l.id = m.link_id AND m.ref <> '' AND m.act <> 'unchanged'
+), doubted AS (
+  UPDATE link l SET digest = '', verified = false
+  FROM mine m WHERE l.id = m.link_id AND m.ref = '' AND m.state IN ('in_doubt', 'held') AND l.state <> 'reserved'
 ), kept AS (
   INSERT INTO attempt (effect_id, fence, unit, act, outcome, error_class, error, digest, ref, items, ms, worker, at)
   SELECT effect_id, fence, unit, act, outcome, error_class, error, digest, nullif(ref, ''), items, ms, %(worker)s, app_now() FROM mine
