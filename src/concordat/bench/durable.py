@@ -13,9 +13,11 @@ from typing import Any
 
 import httpx
 import orjson
-from dbos import DBOS, DBOSConfig
+from dbos import DBOS, DBOSConfig, SetWorkflowID
+from fastapi import FastAPI
 
 from concordat.bench.deals import records_of
+from concordat.bench.serving import serve
 
 __all__ = ["main"]
 
@@ -66,8 +68,8 @@ def main() -> None:
     }
     DBOS(config=config)
     DBOS.launch()
-    _say("ready")
     if "deals" in told:
+        _say("ready")
         _say(_run(range(told["deals"])))
         sys.stdin.buffer.read()
     else:
@@ -85,29 +87,14 @@ def _run(deals: range) -> Mapping[str, Any]:
 
 
 def _serve() -> None:
-    import socket  # noqa: PLC0415 - only when serving
-    import threading  # noqa: PLC0415
-
-    import uvicorn  # noqa: PLC0415
-    from fastapi import FastAPI  # noqa: PLC0415
-
     app = FastAPI()
 
     @app.post("/deals/{n}", status_code=202)
     def start(n: int) -> None:
-        DBOS.start_workflow(activate, n)
+        with SetWorkflowID(f"crm:O{n}"):
+            DBOS.start_workflow(activate, n)
 
-    sock = socket.socket()
-    sock.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
-
-    def end_with_input() -> None:
-        sys.stdin.buffer.read()
-        server.should_exit = True
-
-    threading.Thread(target=end_with_input, daemon=True).start()
-    _say({"port": sock.getsockname()[1]})
-    server.run(sockets=[sock])
+    serve(app, _say)
 
 
 def _say(what: Any) -> None:

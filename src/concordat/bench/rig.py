@@ -75,15 +75,17 @@ class Child:
 
     module: str
     process: subprocess.Popen[bytes]
+    said: Any = None
+    """Its first line: that it is ready, or its port."""
 
     @classmethod
     def start(cls, module: str, told: Mapping[str, Any] | None = None) -> Child:
-        """Start `python -m module`; what is told something answers that it is ready."""
+        """Start `python -m module` and wait for its first line."""
         command = [sys.executable, "-m", module]
         child = cls(module, subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
         if told is not None:
             child.tell(told)
-            child.hear()
+        child.said = child.hear()
         return child
 
     def tell(self, what: Mapping[str, Any]) -> None:
@@ -138,7 +140,7 @@ class Rig:
             stack.callback(embedded.stop)
             target = Child.start("concordat.bench.target")
             stack.callback(target.end)
-            url = f"http://127.0.0.1:{target.hear()}"
+            url = f"http://127.0.0.1:{target.said}"
             http = stack.enter_context(httpx.Client(base_url=url, trust_env=False, timeout=30))
             rig = cls(folder=folder, embedded=embedded, target=target, url=url, http=http)
             stack.callback(rig.close)
@@ -165,9 +167,11 @@ class Rig:
             publish(conn, contract, text)
         return db
 
-    def work(self, db: Database, way: str, *, sweep: bool = True) -> Child:
-        """A worker process on that database."""
-        return Child.start("concordat.bench.work", {"dsn": db.dsn, "url": self.url, "way": way, "sweep": sweep})
+    def work(self, db: Database, way: str, *, serve: bool = False) -> Child:
+        """A worker process on that database, sweeping the source; or, with `serve`, hearing of it by hooks alone."""
+        folder = str(self.folder) if serve else ""
+        told = {"dsn": db.dsn, "url": self.url, "way": way, "sweep": not serve, "folder": folder}
+        return Child.start("concordat.bench.work", told)
 
     def plain_database(self, name: str) -> str:
         """An empty database for a yardstick; its address as SQLAlchemy writes it."""

@@ -1,4 +1,7 @@
-"""A worker process of a benchmark: the engine's own worker on the lean system, until standard input ends."""
+"""A worker process of a benchmark: the engine's own worker on the lean system, until standard input ends.
+
+Told a folder, it serves the web application beside the worker, as `concordat up` does, and says its port.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,20 @@ import logging
 import os
 import sys
 import threading
+from contextlib import ExitStack
+from pathlib import Path
 
 import orjson
 import structlog
 
 from concordat.bench.rig import SECRET, world_of
+from concordat.bench.serving import serve
 from concordat.engine.worker import Worker
+from concordat.engine.world import World
+from concordat.settings import Entity, Firm, Identity
 from concordat.store.database import Database, passwords_from
+from concordat.web.app import create_app
+from concordat.wiring import Running
 
 __all__ = ["main"]
 
@@ -27,19 +37,39 @@ def main() -> None:
     db = Database(told["dsn"], passwords_from(SECRET), size=24)
     world = world_of(db, told["url"], told["way"], sweep=told["sweep"])
     worker = Worker(world=world, name="bench")
-    sys.stdout.write('"ready"\n')
-    sys.stdout.flush()
-    threading.Thread(target=_end_with_input, args=[worker], daemon=True).start()
-    worker.run()
+    if told["folder"]:
+        _serve(db, world, worker, Path(told["folder"]))
+    else:
+        _say("ready")
+        threading.Thread(target=_end_with_input, args=[worker], daemon=True).start()
+        worker.run()
     for connector in world.connectors.values():
         connector.close()
     db.close()
+
+
+def _serve(db: Database, world: World, worker: Worker, folder: Path) -> None:
+    entity = Entity(currency="USD", zone="America/New_York", country="US")
+    firm = Firm(folder=folder, firm=Identity(name="Bench", unit=world.unit), entities={world.unit: entity})
+    running = Running(firm=firm, db=db, world=world, closing=ExitStack())
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        serve(create_app(running, worker=worker, base_url="http://127.0.0.1"), _say)
+    finally:
+        worker.stop()
+        thread.join()
 
 
 def _end_with_input(worker: Worker) -> None:
     while os.read(0, 1024):
         pass
     worker.stop()
+
+
+def _say(what: object) -> None:
+    sys.stdout.buffer.write(orjson.dumps(what) + b"\n")
+    sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

@@ -20,12 +20,13 @@ BENCHES = {
 }
 HELP = """Measure speed on this machine against a yardstick in the same run; exit 1 when a bar is missed.
 
-- **activation**: won deals × 6 effects through the whole engine, on targets that take 500 records a call
+- **activation**: won deals, 6 effects each, through the whole engine, on targets that take 500 records a call
 - **activation-single**: the same on targets that take one record a call
 - **latency**: from a webhook to the first write at the target, and to activated, at 5 and 20 deals a second
 
 Each starts a database, a lean target and workers of its own on loopback, and stops them. The yardstick is one durable
-workflow per deal (DBOS), from the extra `concordat-hub[bench]`. Read the ratio: absolute numbers drift with the machine.
+workflow per deal (DBOS), from the extra `concordat-hub[bench]`.
+Read the ratio: absolute numbers drift with the machine.
 """
 
 
