@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -18,7 +18,6 @@ from concordat.errors import (
     Missing,
     RateLimited,
     Rejected,
-    ResyncRequired,
     Unavailable,
     UnknownOutcome,
     VendorError,
@@ -37,18 +36,10 @@ def eur(amount: str) -> dict[str, str]:
 
 
 PROJECT: Mapping[str, Any] = {
-    "name": "Apollo",
-    "client": ACME,
-    "contract_value": eur("350000.00"),
-    "budget_hours": "1200.5",
-    "budget_cost": eur("225000.75"),
-    "currency": "EUR",
-    "start_date": "2026-12-01",
-    "end_date": "2027-06-30",
-    "status": "active",
-    "number": "P-1",
-    "entity": "NB-DE",
-}
+    "name": "Apollo", "number": "P-1", "client": ACME, "entity": "NB-DE", "status": "active",
+    "contract_value": eur("350000.00"), "budget_hours": "1200.5", "budget_cost": eur("225000.75"),
+    "currency": "EUR", "start_date": "2026-12-01", "end_date": "2027-06-30",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -339,37 +330,16 @@ def test_a_line_counts_in_its_projects_currency(psa: KantataConnector, twin: Twi
     assert isinstance(refused(psa, {"name": "x"}, object_="contract_line", key="CC-L3"), Rejected)
 
 
-# -- source
-
-
-def test_a_sweep_skips_nothing_when_hundreds_share_one_second(psa: KantataConnector, twin: TwinHandle):
-    body = {"at": "2026-11-23T10:00:00Z", "frozen": True}
-    httpx.post(f"{twin.url}/__twin/clock", json=body, trust_env=False)
-    twin.seed({"workspaces": [{"title": f"P{n}"} for n in range(450)]})
-    twin.advance(timedelta(hours=1))
-    twin.seed({"workspaces": [{"title": "late"}]})
-    cursor, seen, more = None, [], True
-    while more:
-        page = psa.changes("project", cursor, CTX)
-        seen += page.records
-        cursor, more = page.cursor, page.more
-    assert len({record.ref for record in seen}) == 451
-    assert [record.fields["name"] for record in psa.changes("project", cursor, CTX).records] == ["late"]
-    assert cursor == "2026-11-23T11:00:00Z"
-    assert seen[-1].version == "2026-11-23T11:00:00Z"
-    with pytest.raises(ResyncRequired):
-        psa.changes("project", "nonsense", CTX)
-
-
-def test_a_source_record_has_the_client_beside_it(psa: KantataConnector):
-    ref = made(psa)
-    [record] = psa.fetch_source("project", [ref], CTX)
-    assert record.fields["contract_value"] == eur("350000.00")
-    assert record.extra["client"]["name"] == "Acme Corp"
-    assert list(record.numbers) == ["P-1"]
-
-
 # -- refusals
+
+
+def test_a_call_ends_in_its_time_however_many_requests_it_makes(psa: KantataConnector, twin: TwinHandle):
+    psa.ping(CTX)
+    twin.fault(kind="latency", seconds=0.4, method="GET")
+    short = CallContext(correlation_id="c-1", timeout=0.6)
+    [result] = psa.write([intent(PROJECT)], short)
+    assert isinstance(result.error, Unavailable)
+    assert twin.ledger() == []
 
 
 def test_a_refused_token_needs_a_person(twin: TwinHandle):
@@ -398,12 +368,3 @@ def test_an_html_page_is_no_answer(psa: KantataConnector, twin: TwinHandle):
     twin.fault(kind="html_error_page", status=200, object="workspaces", operation="search", nth=1)
     with pytest.raises(Unavailable):
         psa.find("project", [KEY], CTX)
-
-
-def test_kantata_neither_answers_nor_pushes(psa: KantataConnector):
-    with pytest.raises(Rejected):
-        psa.ask("availability", [], CTX)
-    with pytest.raises(Rejected):
-        psa.decode_push({}, b"", datetime(2026, 11, 23, tzinfo=UTC))
-    with pytest.raises(Rejected):
-        psa.changes("client", None, CTX)

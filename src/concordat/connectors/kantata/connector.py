@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from concordat.connectors.kantata import feed, lines, projects
-from concordat.connectors.kantata.desk import Desk, Row, Sheet
+from concordat.connectors.kantata.desk import Desk, Row, Sheet, timed
 from concordat.connectors.kantata.facts import COLLECTIONS, FACTS, READ_BATCH, SERVICE, KantataSettings
 from concordat.connectors.kantata.groups import Groups
 from concordat.connectors.kantata.lines import Lines
@@ -50,7 +50,7 @@ class KantataConnector:
 
     def ping(self, ctx: CallContext) -> None:
         """Read who we are."""
-        self._desk.me(ctx)
+        self._desk.me(timed(ctx))
 
     def close(self) -> None:
         """Release sockets."""
@@ -61,23 +61,24 @@ class KantataConnector:
     def changes(self, object_: str, cursor: str | None, ctx: CallContext) -> ChangePage:
         """Projects changed since the cursor, oldest first; a sweep begins with an overlap."""
         _known(object_, FACTS.sources)
-        return feed.changes(self._desk, self._projects, cursor, ctx)
+        return feed.changes(self._desk, self._projects, cursor, timed(ctx))
 
     def fetch_source(self, object_: str, refs: Sequence[str], ctx: CallContext) -> Sequence[SourceRecord]:
         """Present state of these projects."""
         _known(object_, FACTS.sources)
-        return [feed.source_record(self._projects, s, row) for s, row in self._by_id(object_, refs, ctx)]
+        return [feed.source_record(self._projects, s, row) for s, row in self._by_id(object_, refs, timed(ctx))]
 
     # -- target ----------------------------------------------------------------------------------
 
     def write(self, intents: Sequence[WriteIntent], ctx: CallContext) -> Sequence[WriteResult]:
         """Look, then create or change; one object per call."""
-        return [self._written(intent, ctx) for intent in intents]
+        clocked = timed(ctx)
+        return [self._written(intent, clocked) for intent in intents]
 
     def find(self, object_: str, record_keys: Sequence[str], ctx: CallContext) -> Mapping[str, Sequence[Observed]]:
         """Look up by external reference, and what that misses by the custom field."""
         found: dict[str, list[Observed]] = defaultdict(list)
-        for sheet, row in self._by_key(object_, record_keys, ctx):
+        for sheet, row in self._by_key(object_, record_keys, timed(ctx)):
             observed = self._kind(object_).observed(sheet, row)
             if observed.record_key in record_keys:
                 found[observed.record_key].append(observed)
@@ -91,14 +92,14 @@ class KantataConnector:
             return []
         narrow = {"matching": name} if object_ == "project" else {"workspace_id": project}
         kind = self._kind(object_)
-        pages = self._desk.all(ctx, COLLECTIONS[object_], {**INCLUDE[object_], **narrow})
+        pages = self._desk.all(timed(ctx), COLLECTIONS[object_], {**INCLUDE[object_], **narrow})
         seen = [kind.observed(sheet, row) for sheet in pages for row in sheet.rows]
         return [observed for observed in seen if _alike(fields, observed.fields)]
 
     def fetch(self, object_: str, refs: Sequence[str], ctx: CallContext) -> Sequence[Observed]:
         """Read by id, archived ones, too; this never lags."""
         kind = self._kind(object_)
-        return [kind.observed(sheet, row) for sheet, row in self._by_id(object_, refs, ctx)]
+        return [kind.observed(sheet, row) for sheet, row in self._by_id(object_, refs, timed(ctx))]
 
     # -- what Kantata does not do ------------------------------------------------------------------
 

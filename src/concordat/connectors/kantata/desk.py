@@ -3,21 +3,58 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from concordat.connectors.kantata.errors import translate
 from concordat.connectors.kantata.facts import KantataSettings
-from concordat.errors import Unavailable, UnknownOutcome
+from concordat.errors import Busy, Unavailable, UnknownOutcome
 from concordat.sdk.auth import Bearer
 from concordat.sdk.rest import Answer, Http
 from concordat.sdk.spec import CallContext
 
-__all__ = ["Desk", "Row", "Sheet"]
+__all__ = ["Desk", "Row", "Sheet", "held", "timed"]
 
 Row = Mapping[str, Any]
 PAGE = "200"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Timed(CallContext):
+    """A context whose time is shared by all requests of one call."""
+
+    until: float
+
+
+def timed(ctx: CallContext) -> CallContext:
+    """Start the clock of one call."""
+    until = time.monotonic() + ctx.timeout
+    same = {"correlation_id": ctx.correlation_id, "traceparent": ctx.traceparent, "timeout": ctx.timeout}
+    return _Timed(**same, until=until)  # type: ignore[arg-type]
+
+
+def _left(ctx: CallContext) -> CallContext:
+    """Give the context with the time that is left; none left means that nothing more is sent."""
+    if not isinstance(ctx, _Timed):
+        return ctx
+    left = ctx.until - time.monotonic()
+    if left <= 0:
+        raise Unavailable("Kantata: the call's time is over; the next request was not sent")
+    return replace(ctx, timeout=left)
+
+
+@contextmanager
+def held(lock: threading.Lock, ctx: CallContext) -> Iterator[None]:
+    """Hold a lock, waiting for it no longer than the call may take."""
+    if not lock.acquire(timeout=_left(ctx).timeout):
+        raise Busy("Kantata: another call is still looking up the same")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +105,7 @@ class Desk:
     def read(self, ctx: CallContext, collection: str, params: Mapping[str, str]) -> Sheet:
         """One page of a list, the largest there is unless `params` say otherwise."""
         query = {"per_page": PAGE, **params}
-        answer = self._http.send(ctx, "GET", f"/{collection}.json", params=query, write=False)
+        answer = self._http.send(_left(ctx), "GET", f"/{collection}.json", params=query, write=False)
         return self._sheet(answer, collection, write=False)
 
     def all(self, ctx: CallContext, collection: str, params: Mapping[str, str]) -> Iterator[Sheet]:
@@ -81,7 +118,7 @@ class Desk:
 
     def create(self, ctx: CallContext, collection: str, body: Mapping[str, Any]) -> str:
         """Make one object; give its id."""
-        answer = self._http.send(ctx, "POST", f"/{collection}.json", json=body, write=True)
+        answer = self._http.send(_left(ctx), "POST", f"/{collection}.json", json=body, write=True)
         rows = self._sheet(answer, collection, write=True).rows
         if not rows:
             raise UnknownOutcome(f"{self.connection}: created, but the answer names nothing")
@@ -90,17 +127,19 @@ class Desk:
     def update(self, ctx: CallContext, collection: str, ref: str, body: Mapping[str, Any]) -> None:
         """Change one object; a repeat changes nothing more."""
         path = f"/{collection}/{ref}"
-        answer = self._http.send(ctx, "PUT", path, json=body, write=True, idempotent=True)
+        answer = self._http.send(_left(ctx), "PUT", path, json=body, write=True, idempotent=True)
         self._sheet(answer, collection, write=True)
 
     def clear(self, ctx: CallContext, value: str) -> None:
         """Take one custom value away."""
         path = f"/custom_field_values/{value}"
-        self._http.send(ctx, "DELETE", path, write=True, idempotent=True, allow={404})
+        self._http.send(_left(ctx), "DELETE", path, write=True, idempotent=True, allow={404})
 
     def custom_fields(self, ctx: CallContext, *names: str) -> Mapping[str, int]:
         """Ids of the account's custom fields by name; read again while one of `names` is not among them."""
-        with self._lock:
+        if all(name in self._fields for name in names):
+            return self._fields
+        with held(self._lock, ctx):
             if any(name and name not in self._fields for name in names):
                 sheets = self.all(ctx, "custom_fields", {})
                 rows = [row for sheet in sheets for row in sheet.rows]
@@ -109,7 +148,7 @@ class Desk:
 
     def me(self, ctx: CallContext) -> None:
         """Read the user that the token stands for."""
-        self._sheet(self._http.send(ctx, "GET", "/users/me.json", write=False), "users", write=False)
+        self._sheet(self._http.send(_left(ctx), "GET", "/users/me.json", write=False), "users", write=False)
 
     def _sheet(self, answer: Answer, collection: str, *, write: bool) -> Sheet:
         said = answer.json

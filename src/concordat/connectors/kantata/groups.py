@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from concordat.connectors.kantata.desk import Desk
+from concordat.connectors.kantata.desk import Desk, held
 from concordat.errors import Duplicate, Locked, Rejected, Unavailable, UnknownOutcome
 from concordat.sdk.spec import CallContext
 
@@ -38,15 +38,18 @@ class Groups:
         name = str(client.get("name") or "").strip() if isinstance(client, Mapping) else ""
         if not name:
             raise Rejected("Kantata needs the client's name: it becomes the project's group.", field="client")
-        with self._lock:
-            if name.lower() not in self._known:
-                self._known[name.lower()] = self._found(ctx, name) or self._made(ctx, name)
-            return self._known[name.lower()]
+        known = self._known.get(name.lower())
+        return known or self._looked_up(ctx, name)
 
     def forget(self) -> None:
         """Remember nothing: a person may have deleted a group."""
-        with self._lock:
-            self._known.clear()
+        self._known = {}
+
+    def _looked_up(self, ctx: CallContext, name: str) -> str:
+        with held(self._lock, ctx):
+            group = self._known.get(name.lower()) or self._found(ctx, name) or self._made(ctx, name)
+            self._known = {**self._known, name.lower(): group}
+            return group
 
     def _found(self, ctx: CallContext, name: str) -> str:
         for sheet in self._desk.all(ctx, "workspace_groups", {"matching": name}):

@@ -70,10 +70,9 @@ class WorkdayConnector:
     def fetch_source(self, object_: str, refs: Sequence[str], ctx: CallContext) -> Sequence[SourceRecord]:
         """Present state of these workers."""
         _only_workers(object_)
-        rows: list[Row] = []
-        for start in range(0, len(refs), REFS):
-            prompts = {"Workers!Employee_ID": "!".join(refs[start : start + REFS])}
-            rows += self._desk.run(ctx, self._settings.workers_report, prompts)
+        parts = [refs[start : start + REFS] for start in range(0, len(refs), REFS)]
+        prompts = [{"Workers!Employee_ID": "!".join(part)} for part in parts]
+        rows = self._desk.run_all(ctx, self._settings.workers_report, prompts)
         return [record for record in self._workers(rows) if record.ref in refs]
 
     def _workers(self, rows: Sequence[Row]) -> list[SourceRecord]:
@@ -101,10 +100,9 @@ class WorkdayConnector:
         if span is None:
             return []
         report = self._settings.availability_report
-        rows: list[Row] = []
-        for start, end in availability.slices(*span, self._settings.slice_weeks):
-            prompts = {"From_Date": start.isoformat(), "To_Date": end.isoformat()}
-            rows += self._desk.run(ctx, report, prompts)
+        cuts = availability.slices(*span, self._settings.slice_weeks)
+        prompts = [{"From_Date": start.isoformat(), "To_Date": end.isoformat()} for start, end in cuts]
+        rows = self._desk.run_all(ctx, report, prompts)
         return [availability.Week.of(row, report) for row in rows]
 
     # -- what Workday is not used for ------------------------------------------------------------

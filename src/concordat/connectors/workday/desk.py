@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -41,6 +43,17 @@ class Desk:
         rows = answer.json.get("Report_Entry") if isinstance(answer.json, Mapping) else None
         if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
             raise Unavailable(f"{self.connection}: {report} answered without Report_Entry")
+        return rows
+
+    def run_all(self, ctx: CallContext, report: str, prompts: Sequence[Mapping[str, str]]) -> list[Row]:
+        """Run one report several times, within the time of one call."""
+        until = time.monotonic() + ctx.timeout
+        rows: list[Row] = []
+        for one in prompts:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise Unavailable(f"{self.connection}: {report} took longer than the call may take")
+            rows += self.run(replace(ctx, timeout=left), report, one)
         return rows
 
     def _auth(self) -> Auth:
