@@ -69,7 +69,8 @@ WITH incoming AS (
       url = excluded.url, deleted = excluded.deleted, changed_at = excluded.changed_at, read_at = excluded.read_at,
       correlation_id = excluded.correlation_id, traceparent = excluded.traceparent,
       revision = r.revision + (excluded.digest <> r.digest OR excluded.deleted <> r.deleted)::int
-  WHERE excluded.version COLLATE "C" >= r.version COLLATE "C"
+  WHERE excluded.version COLLATE "C" > r.version COLLATE "C"
+     OR (excluded.version = r.version AND (excluded.digest, excluded.deleted) IS DISTINCT FROM (r.digest, r.deleted))
   RETURNING r.id, r.object, r.ref, r.revision, r.version, r.fields, r.extra, r.digest, r.deleted
 ), changed AS (
   SELECT k.* FROM kept k LEFT JOIN before b ON b.object = k.object AND b.ref = k.ref
