@@ -10,6 +10,7 @@ from joserfc.jwk import RSAKey
 
 from concordat.connectors import netsuite
 from concordat.connectors.netsuite.errors import CODES, translate
+from concordat.connectors.netsuite.kinds import TYPES
 from concordat.errors import (
     AuthRevoked,
     Busy,
@@ -21,6 +22,7 @@ from concordat.errors import (
     UnknownOutcome,
     VendorError,
 )
+from concordat.sdk.conformance import Bench, Check, checks
 from concordat.sdk.rest import Answer
 from concordat.sdk.spec import CallContext, WriteIntent, WriteResult
 from concordat.twins.server import TwinHandle, start_twins
@@ -286,3 +288,31 @@ def test_what_netsuite_does_not_serve(
 ):
     with pytest.raises(Rejected):
         refuse(erp)
+
+
+@pytest.fixture
+def bench(twin: TwinHandle, erp: netsuite.NetSuiteConnector) -> Bench:
+    twin.seed({"customer": [{"id": "7", "companyName": "Seeded", "subsidiary": "1"}]})
+    twin.seed({"job": [{"id": "17", "companyName": "Seeded project", "parent": "7", "subsidiary": "1"}]})
+    return Bench(
+        connector=erp,
+        examples={
+            "client": lambda n: {**CLIENT, "name": f"Client {n}", "number": f"C-{n}"},
+            "project": lambda n: project("7", name=f"Project {n}", number=f"P-{n}", budget_hours=f"{n}00.5"),
+            "contract_line": lambda n: {
+                "name": f"Line {n}",
+                "project": {"ref": "17", "name": "", "number": ""},
+                "amount": {"amount": f"{n}000.10", "currency": "EUR"},
+                "start_date": "2026-12-01",
+                "end_date": None,
+                "budget_hours": "12.5",
+            },
+        },
+        held=lambda object_: len(twin.state(TYPES[object_])),
+        sources={"client": ["erp:7"], "project": ["erp:17"]},
+    )
+
+
+@pytest.mark.parametrize("check", checks(netsuite.SPEC.facts), ids=str)
+def test_conforms(check: Check, bench: Bench):
+    check(bench)

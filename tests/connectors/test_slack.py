@@ -1,0 +1,297 @@
+"""The Slack connector against its twin: one channel for a key, words said once, events that are ours."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from concordat.connectors import slack
+from concordat.connectors.slack.errors import CODES, verdict
+from concordat.connectors.slack.names import channel_name, short
+from concordat.errors import (
+    AuthRevoked,
+    Duplicate,
+    Missing,
+    RateLimited,
+    Rejected,
+    Unavailable,
+    UnknownOutcome,
+    VendorError,
+)
+from concordat.sdk.conformance import Bench, Check, checks
+from concordat.sdk.rest import Answer
+from concordat.sdk.spec import CallContext, Hint, WriteIntent, WriteResult
+from concordat.twins.server import TwinHandle, start_twins
+
+CTX = CallContext(correlation_id="c-1", timeout=5)
+KEY = "CC-ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+SECRET = "shh"
+NOW = datetime(2026, 11, 23, 7, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def twin() -> Iterator[TwinHandle]:
+    with start_twins(["slack"]) as twins:
+        yield twins["slack"]
+
+
+def connector(twin: TwinHandle, **changes: Any) -> slack.SlackConnector:
+    given = {
+        "url": f"{twin.url}/api", "token": "xoxb-twin", "user_token": "xoxp-twin", "signing_secret": "shh", **changes,
+    }  # fmt: skip
+    made: slack.SlackConnector = slack.SPEC.connect(slack.SlackSettings(**given), connection="chat")
+    return made
+
+
+@pytest.fixture
+def chat(twin: TwinHandle) -> Iterator[slack.SlackConnector]:
+    made = connector(twin)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def bench(twin: TwinHandle, chat: slack.SlackConnector) -> Bench:
+    twin.seed({"channels": [{"id": "C0000000777", "name": "somebody-elses"}]})
+
+    def channel(number: int) -> Mapping[str, Any]:
+        return {"name": f"Migration: Phase {number} & <more>", "topic": f"For Acme & Söhne, {number}"}
+
+    def message(number: int) -> Mapping[str, Any]:
+        return {"channel": {"ref": "C0000000777", "name": "x", "number": None}, "text": f"<Hello> & welcome {number}"}
+
+    return Bench(
+        connector=chat,
+        examples={"channel": channel, "message": message},
+        held=lambda object_: len(twin.state(f"{object_}s")),
+        advance=twin.twin.clock.move,
+    )
+
+
+@pytest.mark.parametrize("check", checks(slack.SPEC.facts), ids=str)
+def test_conforms(check: Check, bench: Bench):
+    check(bench)
+
+
+def intent(object_: str = "channel", key: str = KEY, **more: Any) -> WriteIntent:
+    fields = {"name": "Migration", "topic": "Project for Acme"}
+    return WriteIntent(**{"object": object_, "record_key": key, "write_key": f"{key}-1", "fields": fields, **more})
+
+
+def write(chat: slack.SlackConnector, *args: Any, **more: Any) -> WriteResult:
+    return chat.write([intent(*args, **more)], CTX)[0]
+
+
+def message(channel: str | None, text: str = "Welcome") -> dict[str, Any]:
+    return {"fields": {"channel": {"ref": channel, "name": "", "number": ""}, "text": text}}
+
+
+def test_a_channel_is_named_for_people_and_knows_its_key(twin: TwinHandle, chat: slack.SlackConnector):
+    result = write(chat)
+    held = twin.state("channels")[0]
+    assert (held["name"], held["purpose"]) == ("migration-qrstuvwxyz", f"Migration [{KEY}]")
+    seen = chat.find("channel", [KEY, "CC-OTHER"], CTX)
+    assert {key: [one.ref for one in found] for key, found in seen.items()} == {KEY: [result.ref]}
+
+
+def test_the_same_channel_again_is_a_duplicate(chat: slack.SlackConnector):
+    assert write(chat).error is None
+    assert isinstance(write(chat).error, Duplicate)
+    assert write(chat, key="CC-ANOTHER").error is None
+
+
+def test_a_lost_answer_is_doubt_and_the_bare_channel_is_found_by_its_name(twin: TwinHandle, chat: slack.SlackConnector):
+    twin.fault(kind="commit_then_drop", object="channels", operation="create", nth=1)
+    assert isinstance(write(chat).error, UnknownOutcome)
+    found = chat.find("channel", [KEY], CTX)[KEY]
+    assert [one.record_key for one in found] == [KEY]
+    assert write(chat, ref=found[0].ref).disposition == "updated"
+    assert write(chat, ref=found[0].ref).disposition == "unchanged"
+    assert twin.state("channels")[0]["topic"] == "Project for Acme"
+
+
+def test_a_channel_without_its_purpose_is_doubt_not_success(twin: TwinHandle, chat: slack.SlackConnector):
+    twin.fault(kind="quota_exhausted", object="channels", operation="update")
+    assert isinstance(write(chat).error, UnknownOutcome)
+
+
+def test_a_changed_name_renames_and_a_topic_can_be_taken_away(twin: TwinHandle, chat: slack.SlackConnector):
+    ref = write(chat).ref
+    assert write(chat, ref=ref, fields={"name": "Rollout", "topic": None}).disposition == "updated"
+    assert dict(chat.fetch("channel", [str(ref)], CTX)[0].fields) == {"name": "Rollout", "topic": None}
+    assert twin.state("channels")[0]["name"] == "rollout-qrstuvwxyz"
+
+
+def test_archive_and_reactivate(twin: TwinHandle, chat: slack.SlackConnector):
+    ref = str(write(chat).ref)
+    assert [write(chat, operation="archive", ref=ref, fields={}).disposition for _ in "12"] == ["updated", "unchanged"]
+    assert chat.fetch("channel", [ref], CTX)[0].archived
+    bot = connector(twin, user_token=None)
+    assert isinstance(write(bot, operation="reactivate", ref=ref, fields={}).error, Rejected)
+    bot.close()
+    assert write(chat, operation="reactivate", ref=ref, fields={}).disposition == "updated"
+    assert not chat.fetch("channel", [ref], CTX)[0].archived
+
+
+def test_a_message_whose_answer_was_lost_is_found_in_the_history(twin: TwinHandle, chat: slack.SlackConnector):
+    channel = str(write(chat).ref)
+    twin.fault(kind="commit_then_504", object="messages", operation="create", nth=1)
+    assert isinstance(write(chat, "message", "CC-M", **message(channel)).error, UnknownOutcome)
+    assert [one.fields["text"] for one in chat.find("message", ["CC-M"], CTX)["CC-M"]] == ["Welcome"]
+    other = connector(twin)
+    assert len(other.find("message", ["CC-M"], CTX)["CC-M"]) == 1
+    other.close()
+    assert chat.find("message", ["CC-N"], CTX) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"fields": {"name": ""}}, "name"),
+        ({"fields": {"name": "n" * 230}}, "name"),
+        ({"fields": {"name": "n", "topic": "t" * 251}}, "topic"),
+        ({"fields": {"name": "n", "colour": "red"}}, "colour"),
+        ({"object_": "message", **message(None)}, "channel"),
+        ({"object_": "message", **message("C1", "")}, "text"),
+        ({"operation": "archive"}, ""),
+        ({"operation": "explode", "ref": "C1"}, ""),
+    ],
+)
+def test_what_slack_cannot_take_is_rejected_before_it_is_sent(
+    twin: TwinHandle, chat: slack.SlackConnector, changes: dict[str, Any], field: str
+):
+    error = write(chat, **changes).error
+    assert isinstance(error, Rejected)
+    assert error.field == field
+    assert twin.ledger() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("Größe: Über & Co", "groe-uber-co-qrstuvwxyz"),
+        ("移行", "project-qrstuvwxyz"),
+        ("x" * 200, "x" * 69 + "-qrstuvwxyz"),
+    ],
+)
+def test_channel_names(name: str, made: str):
+    assert channel_name(name, KEY) == made
+    assert len(made) <= 80
+    assert short("CC-MESSAGE-1") == "message1"
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ({"kind": "quota_exhausted", "seconds": 7}, RateLimited),
+        ({"kind": "status", "status": 503}, Unavailable),
+        ({"kind": "truncate_body"}, UnknownOutcome),
+        ({"kind": "html_error_page", "status": 200}, UnknownOutcome),
+    ],
+)
+def test_what_goes_wrong_on_the_way(
+    twin: TwinHandle, chat: slack.SlackConnector, fault: dict[str, Any], kind: type[VendorError]
+):
+    twin.fault(object="channels", operation="create", **fault)
+    error = write(chat).error
+    assert type(error) is kind
+    assert not isinstance(error, RateLimited) or error.retry_after == timedelta(seconds=7)
+
+
+def test_a_wrong_token_needs_a_person(twin: TwinHandle):
+    made = connector(twin, token="xoxb-wrong")
+    with pytest.raises(AuthRevoked):
+        made.ping(CTX)
+    made.close()
+
+
+def test_what_is_gone_is_missing(chat: slack.SlackConnector):
+    assert isinstance(write(chat, ref="C404").error, Missing)
+    assert chat.fetch("channel", ["C404"], CTX) == []
+    assert chat.fetch("message", ["C404:1.1"], CTX) == []
+
+
+# -- events
+
+
+def signed(body: bytes, *, secret: str = SECRET, at: datetime = NOW) -> dict[str, str]:
+    ts = str(int(at.timestamp()))
+    digest = hmac.new(secret.encode(), f"v0:{ts}:".encode() + body, hashlib.sha256).hexdigest()
+    return {"X-Slack-Request-Timestamp": ts, "X-Slack-Signature": f"v0={digest}"}
+
+
+def event(**said: Any) -> bytes:
+    return json.dumps({"type": "event_callback", "event_id": "Ev1", "event": said}).encode()
+
+
+def test_an_event_is_a_hint_with_a_key(chat: slack.SlackConnector):
+    body = event(type="channel_archive", channel="C1")
+    push = chat.decode_push(signed(body), body, NOW)
+    assert (list(push.hints), push.key, push.reply) == ([Hint(object="channel", ref="C1")], "Ev1", None)
+    renamed = event(type="channel_rename", channel={"id": "C2", "name": "x"})
+    assert chat.decode_push(signed(renamed), renamed, NOW).hints[0].ref == "C2"
+
+
+def test_the_handshake_is_answered(chat: slack.SlackConnector):
+    body = json.dumps({"type": "url_verification", "challenge": "abc"}).encode()
+    assert chat.decode_push(signed(body), body, NOW).reply == b"abc"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        signed(event(), secret="other"),
+        signed(event(), at=NOW - timedelta(minutes=6)),
+        signed(event(), at=NOW + timedelta(minutes=6)),
+        signed(b"something else"),
+        {"X-Slack-Request-Timestamp": "soon", "X-Slack-Signature": "v0=é"},
+    ],
+)
+def test_a_call_that_is_not_slacks_is_refused(chat: slack.SlackConnector, headers: dict[str, str]):
+    with pytest.raises(AuthRevoked):
+        chat.decode_push(headers, event(), NOW)
+
+
+def test_without_a_secret_nothing_is_believed(twin: TwinHandle):
+    made = connector(twin, signing_secret=None)
+    with pytest.raises(AuthRevoked):
+        made.decode_push(signed(event(), secret=""), event(), NOW)
+    made.close()
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b"{}"])
+def test_an_unreadable_event_is_rejected(chat: slack.SlackConnector, body: bytes):
+    with pytest.raises(Rejected):
+        chat.decode_push(signed(body), body, NOW)
+
+
+# -- errors
+
+
+def said(code: str, status: int = 200) -> Answer:
+    return Answer(status=status, headers={"retry-after": "3"}, json={"ok": False, "error": code})
+
+
+@pytest.mark.parametrize(("code", "kind"), CODES.items())
+def test_every_code_of_the_table_is_translated(code: str, kind: type[VendorError]):
+    error = verdict(said(code), True)
+    assert type(error) is kind
+    assert error.code == code
+
+
+def test_the_rest_of_the_verdict():
+    assert verdict(Answer(status=200, headers={}, json={"ok": True}), True) is None
+    assert type(verdict(said("fatal_error"), False)) is Unavailable
+    assert type(verdict(said("something_new"), True)) is Rejected
+    assert type(verdict(Answer(status=200, headers={}, json=[]), True)) is UnknownOutcome
+    assert verdict(Answer(status=503, headers={}), True) is None
+    limited = verdict(Answer(status=429, headers={"retry-after": "3"}), True)
+    assert isinstance(limited, RateLimited)
+    assert limited.retry_after == timedelta(seconds=3)
