@@ -30,7 +30,7 @@ FIRM = northbeam(seed=3, deals=12)
 
 
 def settings(twin: TwinHandle, **more: Any) -> SalesforceSettings:
-    base = {"instance_url": twin.url, "token_url": twin.url, "consumer_key": "concordat", "push_secret": "hush"}
+    base = {"url": twin.url, "token_url": twin.url, "consumer_key": "concordat", "push_secret": "hush"}
     return SalesforceSettings.model_validate({**base, "consumer_secret": "concordat-secret", **more})
 
 

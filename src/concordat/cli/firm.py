@@ -11,7 +11,7 @@ from rich.text import Text
 from concordat.cli.screen import JsonOption, ReportOption, err, out, print_json, write_report
 from concordat.core.language import Fault, load_contract
 from concordat.errors import NotFound, UserError
-from concordat.firm import write_firm
+from concordat.northbeam.folder import write_firm
 from concordat.settings import load_firm
 
 __all__ = ["add_to", "faults_of"]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from concordat import __version__
-from concordat.cli import bench, contract, db, firm, handoff, serve, twin
+from concordat.cli import bench, case, contract, db, demo, firm, handoff, serve, twin
 from concordat.cli.screen import fail
 from concordat.errors import ConcordatError, UserError
 
@@ -41,11 +41,13 @@ def _root(
     """Keeps the systems of a professional-services firm in agreement, by contract."""
 
 
+demo.add_to(app)
 firm.add_to(app)
 serve.add_to(app)
 app.command("bench", help=bench.HELP)(bench.bench)
 app.add_typer(contract.app, name="contract")
 app.add_typer(handoff.app, name="handoff")
+app.add_typer(case.app, name="case")
 app.add_typer(db.app, name="db")
 app.add_typer(twin.app, name="twin")
 

@@ -94,7 +94,7 @@ class Salesforce:
             settings.token_url, Anonymous(), connection=connection, errors=token_errors, transport=transport
         )
         auth = CachedToken(_source(settings, self._tokens))
-        self._http = Http(settings.instance_url, auth, connection=connection, errors=translate, transport=transport)
+        self._http = Http(settings.url, auth, connection=connection, errors=translate, transport=transport)
         self._data = f"/services/data/v{settings.api_version}"
 
     def ping(self, ctx: CallContext) -> None:
@@ -174,7 +174,7 @@ class Salesforce:
                 record_key=row.get(self._settings.key_field) or "",
                 fields=self._mapper.read(object_, row),
                 version=instant(row["SystemModstamp"]),
-                url=f"{self._settings.instance_url}/{row['Id']}",
+                url=f"{self._settings.url}/{row['Id']}",
             )
 
     def _select(self, object_: str) -> str:
@@ -212,7 +212,7 @@ class Salesforce:
             changed_at=datetime.fromisoformat(row["SystemModstamp"]).astimezone(UTC),
             fields=fields,
             numbers=[fields["number"]] if fields.get("number") else [],
-            url=f"{self._settings.instance_url}/{row['Id']}",
+            url=f"{self._settings.url}/{row['Id']}",
             deleted=bool(row.get("IsDeleted")),
         )
 
@@ -279,7 +279,7 @@ class Salesforce:
             return WriteResult(error=verdict(code, error, canonical=lambda api: self._name(intent, api)))
         ref = str(row.get("id") or intent.ref or "")
         made = "created" if row.get("created") else "updated"
-        return WriteResult(ref=ref, disposition=made, url=f"{self._settings.instance_url}/{ref}")  # type: ignore[arg-type]
+        return WriteResult(ref=ref, disposition=made, url=f"{self._settings.url}/{ref}")  # type: ignore[arg-type]
 
     def _name(self, intent: WriteIntent, api: str) -> str:
         return self._mapper.canonical(intent.object, api)

@@ -94,7 +94,7 @@ class SalesforceSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    instance_url: str = Field(description="The org's address: https://yourfirm.my.salesforce.com")
+    url: str = Field(description="The org's address: https://yourfirm.my.salesforce.com")
     token_url: str = Field(default="https://login.salesforce.com", description="Login host, or the org's own")
     audience: str = Field(default="https://login.salesforce.com", description="`aud` of the JWT")
     api_version: str = Field(default="62.0", pattern=r"^\d{2}\.0$", description="REST version, 46.0 or later")

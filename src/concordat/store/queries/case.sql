@@ -26,3 +26,9 @@ WHERE effect_id = ANY(%(effects)s::bigint[]) AND state <> 'resolved';
 -- A person released the brake of this contract.
 UPDATE "case" SET state = 'resolved', resolved_at = app_now(), resolution = %(resolution)s
 WHERE kind = 'brake' AND contract = %(contract)s AND state <> 'resolved';
+
+-- name: one
+-- Everything about one case.
+SELECT id, unit, kind, contract, handoff_id, effect_id, subject, title, facts, owner, state, amount, currency,
+       opened_at, last_at, due_at, resolved_at, resolution
+FROM "case" WHERE id = %(id)s::bigint;
