@@ -208,6 +208,14 @@ def test_credentials_and_folder_are_proven_by_a_ping(twin: TwinHandle, documents
         other.close()
 
 
+def test_a_library_must_be_named_and_its_folder_be_there(twin: TwinHandle):
+    with pytest.raises(ValueError, match="name a `site`"):
+        connector(twin, site="")
+    nowhere = connector(twin, folder="Nowhere")
+    assert outcome(nowhere, intent()) == ["Rejected"]
+    nowhere.close()
+
+
 def test_a_folder_that_is_gone_is_missing(documents: msgraph.GraphConnector):
     assert type(documents.write([intent(ref="nothing")], CTX)[0].error) is Missing
     assert documents.fetch("workspace", ["nothing", "nor this"], CTX) == []

@@ -25,6 +25,7 @@ from concordat.sdk.spec import (
     WriteIntent,
     WriteResult,
 )
+from concordat.sdk.timing import left, timed
 
 __all__ = ["GraphConnector", "connect"]
 
@@ -62,7 +63,7 @@ class GraphConnector:
 
     def ping(self, ctx: CallContext) -> None:
         """Prove the credentials, the library and its folder."""
-        self._folder(self._settings.folder, ctx)
+        self._folder(self._settings.folder, timed(ctx))
 
     def changes(self, object_: str, cursor: str | None, ctx: CallContext) -> ChangePage:  # noqa: ARG002
         """Refuse: a library is no source here."""
@@ -74,6 +75,7 @@ class GraphConnector:
 
     def write(self, intents: Sequence[WriteIntent], ctx: CallContext) -> Sequence[WriteResult]:
         """Create or rename up to 20 folders in one $batch; a single one goes by itself. Results in order."""
+        ctx = timed(ctx)
         planned = [self._planned(intent, ctx) for intent in intents]
         parts = [part for part in planned if not isinstance(part, VendorError)]
         heard = iter(self._all(parts, ctx, write=True))
@@ -87,7 +89,7 @@ class GraphConnector:
         _workspace(object_)
         wanted = set(record_keys)
         found: dict[str, list[Observed]] = {}
-        for item, archived in self._listed(ctx):
+        for item, archived in self._listed(timed(ctx)):
             key = key_of(str(item.get("name", "")))
             if key in wanted:
                 found.setdefault(key, []).append(self._observed(item, archived=archived))
@@ -97,12 +99,13 @@ class GraphConnector:
         """Find folders of the same name, ours or somebody's."""
         _workspace(object_)
         name = str(fields.get("name") or "").strip().casefold()
-        seen = (self._observed(item, archived=archived) for item, archived in self._listed(ctx))
+        seen = (self._observed(item, archived=archived) for item, archived in self._listed(timed(ctx)))
         return [one for one in seen if str(one.fields["name"]).casefold() == name] if name else []
 
     def fetch(self, object_: str, refs: Sequence[str], ctx: CallContext) -> Sequence[Observed]:
         """Read folders back by id."""
         _workspace(object_)
+        ctx = timed(ctx)
         drive = self._library(ctx)
         wanted = [quote(ref, safe="") for ref in dict.fromkeys(refs)]
         answers: list[Heard | VendorError] = []
@@ -167,24 +170,26 @@ class GraphConnector:
 
     def _lock(self, path: str, ctx: CallContext) -> None:
         """Turn every grant made on the folder itself to reading; inherited ones are not Graph's to change."""
-        for grant in _value(self._http.send(ctx, "GET", f"{path}/permissions", write=False)):
+        for grant in _value(self._http.send(left(ctx), "GET", f"{path}/permissions", write=False)):
             if "write" in grant.get("roles", ()) and not grant.get("inheritedFrom"):
                 one, body = f"{path}/permissions/{quote(grant['id'], safe='')}", {"roles": ["read"]}
-                self._http.send(ctx, "PATCH", one, json=body, write=True, idempotent=True)
+                self._http.send(left(ctx), "PATCH", one, json=body, write=True, idempotent=True)
 
     # -- places
 
     def _library(self, ctx: CallContext) -> str:
         """Give the library's path; asked for once."""
         if not self._drive:
-            site = self._http.send(ctx, "GET", f"/sites/{quote(self._settings.site, safe=':/')}", write=False).json
-            drive = self._http.send(ctx, "GET", f"/sites/{quote(site['id'], safe=',')}/drive", write=False).json
+            site = self._http.send(
+                left(ctx), "GET", f"/sites/{quote(self._settings.site, safe=':/')}", write=False
+            ).json
+            drive = self._http.send(left(ctx), "GET", f"/sites/{quote(site['id'], safe=',')}/drive", write=False).json
             self._drive = f"/drives/{quote(drive['id'], safe='!')}"
         return self._drive
 
     def _folder(self, path: str, ctx: CallContext) -> str:
         try:
-            answer = self._http.send(ctx, "GET", f"{self._library(ctx)}{_by_path(path)}", write=False)
+            answer = self._http.send(left(ctx), "GET", f"{self._library(ctx)}{_by_path(path)}", write=False)
         except Missing as error:
             raise Rejected(f"There is no folder {path!r} in the library.", code=error.code) from error
         return str(answer.json["id"])
@@ -193,7 +198,7 @@ class GraphConnector:
         """Give the archive's id, made when it is not there; two at once make one."""
         path = f"{self._library(ctx)}{_by_path(self._settings.folder)}:/children"
         body = {"name": self._settings.archive, "folder": {}, "@microsoft.graph.conflictBehavior": "fail"}
-        answer = self._http.send(ctx, "POST", path, json=body, write=True, idempotent=True, allow={409})
+        answer = self._http.send(left(ctx), "POST", path, json=body, write=True, idempotent=True, allow={409})
         return str(answer.json["id"]) if answer.ok else self._folder(self._archived_path, ctx)
 
     @property
@@ -210,7 +215,7 @@ class GraphConnector:
         next_ = f"{self._library(ctx)}{_by_path(path)}:/children?$top={PAGE}"
         items: list[Mapping[str, Any]] = []
         while next_:
-            answer = self._http.send(ctx, "GET", next_, write=False)
+            answer = self._http.send(left(ctx), "GET", next_, write=False)
             items += _value(answer)
             next_ = str(answer.json.get("@odata.nextLink", ""))
         return items
@@ -223,7 +228,7 @@ class GraphConnector:
             return []
         if len(parts) == 1:
             return [self._alone(parts[0], ctx, write=write)]
-        answer = self._http.send(ctx, "POST", "/$batch", json={"requests": _numbered(parts)}, write=write)
+        answer = self._http.send(left(ctx), "POST", "/$batch", json={"requests": _numbered(parts)}, write=write)
         said = answer.json.get("responses", ()) if isinstance(answer.json, Mapping) else ()
         by_id = {str(one.get("id")): one for one in said}
         return [self._heard(by_id.get(str(number)), write=write) for number in range(len(parts))]
@@ -231,7 +236,7 @@ class GraphConnector:
     def _alone(self, part: Part, ctx: CallContext, *, write: bool) -> Heard | VendorError:
         method, path, body = part
         try:
-            return self._http.send(ctx, method, path, json=body, write=write, allow={404} if not write else ())
+            return self._http.send(left(ctx), method, path, json=body, write=write, allow={404} if not write else ())
         except VendorError as error:
             return error
 
@@ -303,7 +308,7 @@ def _read(answer: Heard | VendorError) -> Heard:
 
 def _result(intent: WriteIntent, heard: Heard | VendorError) -> WriteResult:
     if isinstance(heard, VendorError):
-        return WriteResult(error=_named(heard))
+        return WriteResult(error=_named(heard, intent))
     said = heard.json if isinstance(heard.json, Mapping) else {}
     disposition: Literal["created", "updated"] = "created" if intent.ref is None else "updated"
     return WriteResult(
@@ -314,8 +319,10 @@ def _result(intent: WriteIntent, heard: Heard | VendorError) -> WriteResult:
     )
 
 
-def _named(error: VendorError) -> VendorError:
-    """A refused body can only be about the name: nothing else is sent."""
+def _named(error: VendorError, intent: WriteIntent) -> VendorError:
+    """Say what a refusal is about: the name, or the folder that holds them all."""
     if type(error) is Rejected and error.code in {"invalidRequest", "pathIsTooLong"}:
         return Rejected(error.message, code=error.code, field="name", status=error.status)
+    if type(error) is Missing and intent.ref is None:
+        return Rejected("The folder that holds the workspaces is not in the library.", code=error.code, status=404)
     return error

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from concordat.sdk.spec import ObjectFacts, PromiseClass, SystemFacts
 
@@ -35,6 +36,12 @@ class GraphSettings(BaseModel):
     )
     url: str = Field(default="https://graph.microsoft.com", description="Where Graph answers")
     login: str = Field(default="https://login.microsoftonline.com", description="Where Entra answers")
+
+    @model_validator(mode="after")
+    def _names_a_library(self) -> Self:
+        if not (self.site or self.drive):
+            raise ValueError("name a `site`, or a `drive`")
+        return self
 
 
 FACTS = SystemFacts(

@@ -25,6 +25,7 @@ from concordat.sdk.spec import (
     WriteIntent,
     WriteResult,
 )
+from concordat.sdk.timing import left, timed
 
 __all__ = ["NetSuiteConnector", "connect"]
 
@@ -69,23 +70,25 @@ class NetSuiteConnector:
 
     def changes(self, object_: str, cursor: str | None, ctx: CallContext) -> ChangePage:
         """Give clients or projects changed since the cursor."""
+        ctx = timed(ctx)
         return feed.changes(
             lambda sql, most: self._query(sql, most, ctx), self._kind(object_), self._connection, cursor
         )
 
     def fetch_source(self, object_: str, refs: Sequence[str], ctx: CallContext) -> Sequence[SourceRecord]:
         """Read source records by reference, `erp:1001` or plain `1001`."""
-        kind = self._kind(object_)
+        kind, ctx = self._kind(object_), timed(ctx)
         rows = self._by_id(kind, [ref.rpartition(":")[2] for ref in refs], ctx)
         return [feed.record(kind, self._connection, row) for row in rows]
 
     def write(self, intents: Sequence[WriteIntent], ctx: CallContext) -> Sequence[WriteResult]:
         """Insert or update, one call per record; every failure is in its own result."""
+        ctx = timed(ctx)
         return [self._written(intent, ctx) for intent in intents]
 
     def find(self, object_: str, record_keys: Sequence[str], ctx: CallContext) -> Mapping[str, Sequence[Observed]]:
         """Look record keys up among the external ids; inactive records count."""
-        kind = self._kind(object_)
+        kind, ctx = self._kind(object_), timed(ctx)
         found: dict[str, list[Observed]] = {}
         for part in _parts(list(dict.fromkeys(record_keys))):
             for row in self._select(kind, f"externalid IN ({_texts(part)})", ctx):
@@ -100,7 +103,7 @@ class NetSuiteConnector:
 
     def fetch(self, object_: str, refs: Sequence[str], ctx: CallContext) -> Sequence[Observed]:
         """Read records back by internal id."""
-        kind = self._kind(object_)
+        kind, ctx = self._kind(object_), timed(ctx)
         return [kind.observed(row) for row in self._by_id(kind, refs, ctx)]
 
     def ask(
@@ -139,7 +142,7 @@ class NetSuiteConnector:
         method = "PUT" if intent.ref is None else "PATCH"
         known = f"eid:{intent.record_key}" if intent.ref is None else intent.ref
         path = f"{REST}/record/v1/{kind.type}/{quote(known, safe=':')}"
-        answer = self._http.send(ctx, method, path, json=body, headers=STRICT, write=True, idempotent=True)
+        answer = self._http.send(left(ctx), method, path, json=body, headers=STRICT, write=True, idempotent=True)
         ref = intent.ref or answer.headers.get("location", "").rpartition("/")[2] or None
         disposition: Any = "updated" if intent.ref else "created"
         return WriteResult(ref=ref, disposition=disposition, url=kind.url(ref) if ref else "")
@@ -154,7 +157,7 @@ class NetSuiteConnector:
 
     def _query(self, sql: str, most: int, ctx: CallContext) -> Sequence[Mapping[str, Any]]:
         answer = self._http.send(
-            ctx,
+            left(ctx),
             "POST",
             f"{REST}/query/v1/suiteql",
             params={"limit": str(most)},

@@ -26,6 +26,7 @@ from concordat.sdk.spec import (
     WriteIntent,
     WriteResult,
 )
+from concordat.sdk.timing import left, timed
 
 __all__ = ["SlackConnector", "connect"]
 
@@ -70,11 +71,12 @@ class SlackConnector:
 
     def write(self, intents: Sequence[WriteIntent], ctx: CallContext) -> Sequence[WriteResult]:
         """Make channels and say things, one after another; every failure is in its own result."""
+        ctx = timed(ctx)
         return [self._written(intent, ctx) for intent in intents]
 
     def find(self, object_: str, record_keys: Sequence[str], ctx: CallContext) -> Mapping[str, Sequence[Observed]]:
         """Look for record keys: channels in the whole list, messages in the recent history."""
-        wanted = set(record_keys)
+        wanted, ctx = set(record_keys), timed(ctx)
         seen = self._our_channels(wanted, ctx) if _known(object_) == "channel" else self._our_messages(wanted, ctx)
         found: dict[str, list[Observed]] = {}
         for observed in seen:
@@ -83,6 +85,7 @@ class SlackConnector:
 
     def match(self, object_: str, fields: JsonObject, ctx: CallContext) -> Sequence[Observed]:
         """Find channels of the same name, or the same words said in the channel."""
+        ctx = timed(ctx)
         if _known(object_) == "channel":
             name = str(fields.get("name") or "").strip().casefold()
             seen = [_channel(one) for one in self._list(ctx)]
@@ -93,6 +96,7 @@ class SlackConnector:
 
     def fetch(self, object_: str, refs: Sequence[str], ctx: CallContext) -> Sequence[Observed]:
         """Read channels back by id, messages by channel and stamp."""
+        ctx = timed(ctx)
         read = self._read_channel if _known(object_) == "channel" else self._read_message
         return [observed for ref in refs if (observed := read(ref, ctx)) is not None]
 
@@ -273,7 +277,7 @@ class SlackConnector:
 
     def _call(self, method: str, said: Said, ctx: CallContext, *, door: Http | None = None) -> Said:
         write = method.rpartition(".")[2] in WRITES
-        answer = (door or self._bot).send(ctx, "POST", f"/{method}", form=_form(said), write=write)
+        answer = (door or self._bot).send(left(ctx), "POST", f"/{method}", form=_form(said), write=write)
         refused = verdict(answer, write)
         if refused is not None:
             raise refused
