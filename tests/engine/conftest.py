@@ -165,6 +165,7 @@ _CLOCKS = [
     ("effect", "sent_at"),
     ("effect", "settle_by"),
     ("effect", "failing_since"),
+    ("effect", "applied_at"),
     ("effect", "due_at"),
     ("dirty", "due_at"),
     ("breaker", "probe_at"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from concordat.engine.lanes import take
 from concordat.errors import Unavailable
 from concordat.sdk.spec import Answer
 from tests.engine.conftest import Firm, MakeFirm
@@ -57,8 +60,6 @@ def test_an_answer_that_is_lost_is_looked_up_and_never_repeated(make_firm: MakeF
 
 
 def test_absence_proves_nothing_inside_the_settle_window(make_firm: MakeFirm) -> None:
-    from datetime import timedelta
-
     firm = make_firm(upsert=False, unique_key=False, find="eventual", settle_window=timedelta(minutes=6))
     firm.psa.fail("write", LOST, after_commit=True)
     firm.take(*firm.won())
@@ -177,12 +178,8 @@ def test_a_worker_that_dies_while_sending_leaves_doubt_that_is_resolved(firm: Fi
     dead = firm.rows(
         "INSERT INTO worker (name, started_at, beat_at) VALUES ('dead', now(), now() - interval '1 minute') RETURNING id"
     )[0]["id"]
-    from concordat.store.queries import QUERIES
-
     with firm.world.db.engine() as conn:
-        claimed = conn.execute(
-            QUERIES.effect.claim, {"lane": lane["id"], "limit": 10, "worker": dead, "settle_window": 0}
-        ).fetchall()
+        claimed = take(conn, lane["id"], limit=10, worker=dead, settle_window=timedelta(0))
     assert len(claimed) == 1
     firm.run()
     assert firm.psa.ledger == []
@@ -195,13 +192,11 @@ def test_a_worker_that_dies_while_sending_leaves_doubt_that_is_resolved(firm: Fi
 
 
 def test_a_late_settler_changes_nothing(firm: Firm) -> None:
-    from concordat.store.queries import QUERIES
-
     firm.take(*firm.won())
     firm.plan()
     lane = firm.rows("SELECT id FROM lane WHERE connection = 'psa' AND operation = 'put'")[0]["id"]
     with firm.world.db.engine() as conn:
-        conn.execute(QUERIES.effect.claim, {"lane": lane, "limit": 10, "worker": 77, "settle_window": 0})
+        take(conn, lane, limit=10, worker=77, settle_window=timedelta(0))
     firm.mend()
     firm.run()
     firm.later(seconds=30)

@@ -123,8 +123,12 @@ class Verdict:
     case: Literal["", "refused", "held"] = ""
 
 
+_FIRST_DOUBT = 2
+"""Tries of a write and its one look-up."""
+
+
 def backoff(policy: Policy, tries: int, spread: float) -> timedelta:
-    """The wait before try number `tries` + 1: first * factor^(tries - 1), at most `most`, give or take 20 % by `spread`."""
+    """The wait before the next try: first * factor^(tries - 1), at most `most`, give or take 20 % by `spread`."""
     grown = policy.first * float(policy.factor ** min(max(tries, 1) - 1, 40))
     return min(grown, policy.most) * (0.8 + 0.4 * spread)
 
@@ -167,13 +171,25 @@ def _said(error: VendorError, now: datetime) -> timedelta | None:
     return after
 
 
-def after_absence(*, now: datetime, settle_by: datetime, tries: int, spread: float) -> Verdict:
+def after_absence(
+    *,
+    now: datetime,
+    settle_by: datetime,
+    tries: int,
+    spread: float,
+    policy: Policy = Policy(),
+    failing_for: timedelta = timedelta(0),
+) -> Verdict:
     """The verdict when a look-up found nothing.
 
     Before `settle_by` the write may still appear, so absence proves nothing and the effect stays in doubt;
-    afterwards it is certain enough to send again.
+    afterwards it is certain enough to send again: the first time at once, then with the policy's patience, so that
+    a target which swallows every write is not stormed, and in the end a person looks.
     """
     if now >= settle_by:
-        return Verdict(state=E.READY, wait=timedelta(0))
+        if policy.never or failing_for >= policy.give_up:
+            return Verdict(state=E.HELD, case="held")
+        wait = timedelta(0) if tries <= _FIRST_DOUBT else backoff(policy, tries - _FIRST_DOUBT, spread)
+        return Verdict(state=E.READY, wait=wait)
     wait = backoff(Policy(first=timedelta(seconds=1), most=timedelta(seconds=20)), tries, spread)
     return Verdict(state=E.IN_DOUBT, wait=min(wait, settle_by - now + timedelta(milliseconds=10)))

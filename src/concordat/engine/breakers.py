@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from concordat.core.settle import reaction
 from concordat.engine.world import log
@@ -30,19 +31,35 @@ class Gate:
     """Its last calls failed: a success has something to close."""
 
 
-def gate(conn: Connection, connection: str) -> Gate:
-    """Ask for passage. While a connection is down, what is ready for it is shown as pending."""
+def gate(conn: Connection, connection: str, *, wanted: Callable[[], bool] = lambda: True) -> Gate:
+    """Ask for passage. While a connection is down, what is ready for it is shown as pending.
+
+    `wanted` says whether there is anything to try the connection with: the one probe a minute is not given away.
+    """
     failing = {row["connection"]: row for row in conn.execute(QUERIES.breaker.failing)}
     row = failing.get(connection)
     if row is None or row["state"] != "open":
         return Gate(failing=row is not None)
-    if conn.execute(QUERIES.breaker.probe, {"connection": connection}).fetchone():
+    if wanted() and conn.execute(QUERIES.breaker.probe, {"connection": connection}).fetchone():
         return Gate(probe=True, failing=True)
-    parameters = {"connection": connection, "waits_for": row["reason"], "probe_at": row["probe_at"]}
-    waiting = [r["handoff_id"] for r in conn.execute(QUERIES.breaker.hold_back, parameters)]
-    if waiting:
-        conn.execute(QUERIES.handoff.derive_states, {"ids": waiting})
+    _hold_back(conn, connection, row)
     return Gate(closed=True)
+
+
+def _hold_back(conn: Connection, connection: str, row: Mapping[str, Any]) -> None:
+    """Handoffs first, then work, then effects: the one order of locks, so that nobody waits in a circle."""
+    ready = [r["handoff_id"] for r in conn.execute(QUERIES.breaker.held_back, {"connection": connection})]
+    if not ready:
+        return
+    conn.execute(QUERIES.handoff.lock_for_settling, {"ids": ready})
+    parameters = {
+        "connection": connection,
+        "handoffs": ready,
+        "waits_for": row["reason"],
+        "probe_at": row["probe_at"],
+    }
+    conn.execute(QUERIES.breaker.hold_back, parameters)
+    conn.execute(QUERIES.handoff.derive_states, {"ids": ready})
 
 
 def went(conn: Connection, connection: str, errors: Sequence[VendorError | None], *, failing: bool) -> None:

@@ -22,7 +22,7 @@ from concordat.telemetry import call_span
 
 __all__ = ["Claimed", "Outcome", "call_all"]
 
-Act = Literal["write", "resolve", "verify", "ask", "adopt", "unchanged", "drop"]
+Act = Literal["write", "resolve", "verify", "ask", "adopt", "unchanged", "later"]
 T = TypeVar("T")
 CALL_TIMEOUT = 30.0
 """Seconds; far below the ten minutes of a claim, so no call outlives its lease."""
@@ -55,6 +55,7 @@ class Claimed:
     at: datetime
     failing_since: datetime | None
     settle_by: datetime | None
+    applied_at: datetime | None = None
 
     @classmethod
     def of(cls, row: Mapping[str, Any], lane: Lane, refs: Mapping[Any, Mapping[str, Any]], at: datetime) -> Claimed:
@@ -82,6 +83,7 @@ class Claimed:
             at=at,
             failing_since=row["failing_since"],
             settle_by=row["settle_by"],
+            applied_at=row["applied_at"],
         )
 
     def intent(self, lane: Lane) -> WriteIntent:
@@ -119,6 +121,8 @@ class Outcome:
     version: str = ""
     disposition: str = ""
     error: VendorError | None = None
+    unread: VendorError | None = None
+    """Why it could not be read back; says nothing about the write."""
     absent: bool = False
     """A look-up found nothing."""
     many: int = 0
@@ -131,6 +135,11 @@ class Outcome:
     answer: Answer | None = None
     ms: int = 0
     items: int = 1
+
+    @property
+    def failure(self) -> VendorError | None:
+        """What the connection's breaker counts: a write that went through is an answer, read back or not."""
+        return self.error or (self.unread if self.row.act == "verify" else None)
 
 
 def call_all(world: World, lane: Lane, claimed: Sequence[Claimed], pool: Executor) -> list[Outcome]:
@@ -146,13 +155,28 @@ def call_all(world: World, lane: Lane, claimed: Sequence[Claimed], pool: Executo
         "ask": _ask,
         "adopt": _adopt,
         "unchanged": _unchanged,
-        "drop": _unchanged,
     }
-    return [outcome for act, rows in by_act.items() for outcome in ways[act](connector, lane, rows, pool)]
+
+    def done(act: str, rows: list[Claimed]) -> list[Outcome]:
+        try:
+            return ways[act](connector, lane, rows, pool)
+        except Exception as error:  # noqa: BLE001 - a connector that breaks its promises must not lose the rows
+            log.error("connector.fault", connection=lane.connection, object=lane.object, act=act, exc_info=error)
+            fault = _fault(error, write=act in ("write", "resolve"))
+            return [Outcome(row=row, error=fault) for row in rows]
+
+    return [outcome for act, rows in by_act.items() for outcome in done(act, rows)]
 
 
-def _unchanged(_connector: Connector, _lane: Lane, rows: list[Claimed], _pool: Executor) -> list[Outcome]:
+def _fault(error: Exception, *, write: bool) -> VendorError:
+    """What a connector did not translate is doubt after a write, else a refusal to answer."""
+    text = f"{type(error).__name__}: {error}"
+    return UnknownOutcome(text, code="connector-fault") if write else Unavailable(text, code="connector-fault")
+
+
+def _unchanged(connector: Connector, lane: Lane, rows: list[Claimed], _pool: Executor) -> list[Outcome]:
     """The target object holds this very document already; nothing is sent."""
+    readable = _readable(_facts(connector, lane))
     return [
         Outcome(
             row=r,
@@ -160,6 +184,7 @@ def _unchanged(_connector: Connector, _lane: Lane, rows: list[Claimed], _pool: E
             ref=r.ref,
             url=r.url,
             disposition="unchanged",
+            readable=readable,
             read=r.verified,
             items=len(rows),
         )
@@ -180,6 +205,10 @@ def _batches(rows: Sequence[T], size: int) -> list[list[T]]:
 
 def _facts(connector: Connector, lane: Lane) -> ObjectFacts:
     return connector.facts.targets[lane.object]
+
+
+def _readable(facts: ObjectFacts) -> bool:
+    return facts.read_batch >= 1 and facts.find != "no"
 
 
 # ── write and read back ───────────────────────────────────────────────────────────────────────────
@@ -221,7 +250,7 @@ def _written(row: Claimed, result: WriteResult, ms: int, items: int) -> Outcome:
 def _read_back(connector: Connector, lane: Lane, written: list[Outcome], pool: Executor) -> list[Outcome]:
     """Compare what the target holds with what we wrote; a failure to read leaves it applied, to be read later."""
     facts = _facts(connector, lane)
-    if not written or facts.read_batch < 1 or facts.find == "no":
+    if not written or not _readable(facts):
         return [replace(o, readable=False) for o in written]
     batches = _batches(written, facts.read_batch)
     return _side_by_side(lambda batch: _read_batch(connector, lane, batch), batches, pool)
@@ -232,7 +261,7 @@ def _read_batch(connector: Connector, lane: Lane, batch: list[Outcome]) -> list[
     refs = [o.ref for o in batch]
     found = _guarded(lambda ctx: connector.fetch(lane.object, refs, ctx), rows, lane, "verify", write=False)
     if isinstance(found, VendorError):
-        return batch
+        return [replace(o, unread=found) for o in batch]
     by_ref = {observed.ref: observed for observed in found}
     return [_compared(o, by_ref.get(o.ref)) for o in batch]
 
@@ -335,12 +364,9 @@ def _guarded(
             return call(ctx)
         except VendorError as error:
             return error
-        except Bug:
-            raise
         except Exception as error:  # noqa: BLE001 - a connector's fault must not lose the row
             log.error("connector.fault", connection=lane.connection, object=lane.object, act=act, exc_info=error)
-            text = f"{type(error).__name__}: {error}"
-            return UnknownOutcome(text, code="connector-fault") if write else Unavailable(text, code="connector-fault")
+            return _fault(error, write=write)
 
 
 def _ms(started: float) -> int:

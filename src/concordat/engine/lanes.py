@@ -13,16 +13,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from psycopg.errors import UniqueViolation
+
+from concordat.engine.alone import alone
 from concordat.engine.breakers import Gate, gate, went
-from concordat.engine.calls import Claimed, call_all
-from concordat.engine.settling import settle
+from concordat.engine.calls import Claimed, Outcome, call_all
+from concordat.engine.settling import settle, unkept
 from concordat.engine.world import Lane, World, log
 from concordat.errors import Contended, NotReachable
 from concordat.sdk.spec import ObjectFacts
 from concordat.store.database import Connection, now
 from concordat.store.queries import QUERIES
 
-__all__ = ["Drained", "drain"]
+__all__ = ["Drained", "drain", "take"]
 
 PATIENCE = (0.2, 0.5, 1, 1, 2, 2, 4, 4, 8, 8, 15, 15, 30, 30, 60, 60)
 """Seconds between tries to keep outcomes; together well below the lease of a claim."""
@@ -32,7 +35,7 @@ ROUND = 500
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drained:
-    """What one round did: rows taken, and lanes that have work because of it."""
+    """What one round did: rows taken, and lanes that have work now (this one, when its turn is a little later)."""
 
     taken: int = 0
     lanes: frozenset[int] = frozenset()
@@ -47,21 +50,37 @@ def drain(world: World, lane: Lane, *, worker: int, pool: Executor) -> Drained:
 
     def claim() -> tuple[Gate, Sequence[Claimed]]:
         with world.db.engine() as conn:
-            allowed = gate(conn, lane.connection)
+            allowed = gate(conn, lane.connection, wanted=lambda: _any_due(conn, lane))
             return allowed, _claim(world, conn, lane, allowed, worker)
 
-    allowed, claimed = world.db.again(claim)
+    allowed, rows = world.db.again(claim)
+    claimed = [row for row in rows if row.act != "later"]
     if not claimed:
-        return Drained()
+        return Drained(lanes=frozenset({lane.id} if rows else ()))
     outcomes = call_all(world, lane, claimed, pool)
 
     def keep() -> frozenset[int]:
         with world.db.engine() as conn:
             lanes = settle(world, conn, lane, outcomes, worker=worker)
-            went(conn, lane.connection, [o.error for o in outcomes if o.called], failing=allowed.failing)
+            went(conn, lane.connection, [o.failure for o in outcomes if o.called], failing=allowed.failing)
             return lanes
 
-    return Drained(taken=len(claimed), lanes=_insist(world, keep))
+    def keep_apart() -> frozenset[int]:
+        def some(part: Sequence[Outcome]) -> frozenset[int]:
+            return settle(world, conn, lane, part, worker=worker)
+
+        with world.db.engine() as conn:
+            done = alone(conn, outcomes, some, lambda outcome, error: some([unkept(outcome, error)]))
+        return frozenset().union(*done)
+
+    try:
+        lanes = _insist(world, keep)
+    except (NotReachable, Contended):
+        raise
+    except Exception as error:  # noqa: BLE001 - one outcome that cannot be kept must not lose the others
+        log.error("settle.poison", connection=lane.connection, rows=len(outcomes), error=repr(error)[:500])
+        lanes = _insist(world, keep_apart)
+    return Drained(taken=len(claimed), lanes=lanes)
 
 
 def _insist(world: World, keep: Callable[[], frozenset[int]]) -> frozenset[int]:
@@ -75,6 +94,10 @@ def _insist(world: World, keep: Callable[[], frozenset[int]]) -> frozenset[int]:
     return world.db.again(keep)
 
 
+def _any_due(conn: Connection, lane: Lane) -> bool:
+    return bool((conn.execute(QUERIES.effect.any_due, {"lane": lane.id}).fetchone() or {})["due"])
+
+
 def _claim(world: World, conn: Connection, lane: Lane, allowed: Gate, worker: int) -> Sequence[Claimed]:
     if allowed.closed:
         return ()
@@ -82,18 +105,27 @@ def _claim(world: World, conn: Connection, lane: Lane, allowed: Gate, worker: in
     batch = _batch(facts, lane)
     parallel = facts.parallel if facts else 1
     window = facts.settle_window if facts else timedelta(0)
-    rows = conn.execute(
-        QUERIES.effect.claim,
-        {
-            "lane": lane.id,
-            "limit": 1 if allowed.probe else min(ROUND, batch * parallel),
-            "worker": worker,
-            "settle_window": window.total_seconds(),
-        },
-    ).fetchall()
+    limit = 1 if allowed.probe else min(ROUND, batch * parallel)
+    rows = take(conn, lane.id, limit=limit, worker=worker, settle_window=window)
+    if not rows:
+        return ()
     refs = _refs(conn, rows)
     at = now(conn)
     return [Claimed.of(row, lane, refs, at) for row in rows]
+
+
+def take(
+    conn: Connection, lane: int, *, limit: int, worker: int, settle_window: timedelta
+) -> Sequence[Mapping[str, Any]]:
+    """Lock due rows, then read and mark them: nobody plans or settles between the two."""
+    ids = [row["effect_id"] for row in conn.execute(QUERIES.effect.take_due, {"lane": lane, "limit": limit})]
+    if not ids:
+        return ()
+    parameters = {"ids": ids, "worker": worker, "settle_window": settle_window.total_seconds()}
+    try:
+        return conn.execute(QUERIES.effect.claim, parameters).fetchall()
+    except UniqueViolation as error:
+        raise Contended("Another worker writes one of these target objects at this moment.") from error
 
 
 def _batch(facts: ObjectFacts | None, lane: Lane) -> int:

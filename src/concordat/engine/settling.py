@@ -7,18 +7,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from concordat.core.settle import Verdict, after_absence, after_error, reaction
+from concordat.core.settle import Next, Verdict, after_absence, after_error, reaction
 from concordat.core.states import EffectState, move
+from concordat.engine.alone import storable
 from concordat.engine.calls import Outcome
 from concordat.engine.cases import CaseDraft, open_cases
 from concordat.engine.world import Lane, World, log
+from concordat.errors import Rejected, Unavailable, VendorError
 from concordat.store.database import Connection, json_text, now
 from concordat.store.queries import QUERIES
 
-__all__ = ["settle"]
+__all__ = ["free", "settle", "unkept"]
 
 E = EffectState
 READ_AGAIN = timedelta(seconds=5)
+READ_AT_LEAST = timedelta(minutes=15)
+"""How often, in the end, what could not be read back is tried again."""
+SHOWN_WITHIN = timedelta(minutes=15)
+"""How long a target may take to show what it said it wrote, unless it declares a longer lag."""
 ASK_AGAIN = timedelta(minutes=15)
 
 
@@ -91,22 +97,62 @@ def _verdict(world: World, lane: Lane, outcome: Outcome, at: datetime) -> _Settl
     if row.act == "adopt":
         return _adopted(outcome)
     if outcome.absent:
-        verdict = after_absence(now=at, settle_by=row.settle_by or at, tries=row.tries, spread=_spread(row.id))
-        return _Settled(outcome=outcome, verdict=verdict, word="absent")
-    return _done(outcome, lane)
+        return _absent(world, outcome, at)
+    return _done(world, outcome, lane, at)
 
 
-def _done(outcome: Outcome, lane: Lane) -> _Settled:
+def _absent(world: World, outcome: Outcome, at: datetime) -> _Settled:
+    row = outcome.row
+    verdict = after_absence(
+        now=at,
+        settle_by=row.settle_by or at,
+        tries=row.tries,
+        spread=_spread(row.id),
+        policy=world.policy(row.contract, "unknown"),
+        failing_for=at - (row.failing_since or at),
+    )
+    says = "sent again and again without an answer, and the target shows nothing" if verdict.case else ""
+    return _Settled(outcome=outcome, verdict=verdict, word="absent", error=says)
+
+
+def _done(world: World, outcome: Outcome, lane: Lane, at: datetime) -> _Settled:
     if outcome.differs and outcome.row.act != "resolve":
         fields = ", ".join(outcome.differs)
         says = f"{lane.connection} accepted the write but holds something else in: {fields}"
         return _Settled(outcome=outcome, verdict=Verdict(state=E.HELD, case="refused"), word="differs", error=says)
     if outcome.differs:
-        return _Settled(outcome=outcome, verdict=Verdict(state=E.READY, wait=timedelta(0)), word="found")
+        return _found_otherwise(outcome, lane, at)
     if outcome.read:
         return _Settled(outcome=outcome, verdict=Verdict(state=E.VERIFIED), word=outcome.disposition or "verified")
-    wait = READ_AGAIN if outcome.readable and outcome.called else None
-    return _Settled(outcome=outcome, verdict=Verdict(state=E.APPLIED, wait=wait), word=outcome.disposition or "applied")
+    if not outcome.readable:
+        return _Settled(outcome=outcome, verdict=Verdict(state=E.APPLIED), word=outcome.disposition or "applied")
+    return _not_read(world, outcome, lane, at)
+
+
+def _found_otherwise(outcome: Outcome, lane: Lane, at: datetime) -> _Settled:
+    """Looked up and different: what was sent may still land, so it is written again only after the settle window."""
+    left = (outcome.row.settle_by or at) - at
+    if left <= timedelta(0):
+        return _Settled(outcome=outcome, verdict=Verdict(state=E.READY, wait=timedelta(0)), word="found")
+    says = f"{lane.connection} may still take what was sent"
+    verdict = Verdict(state=E.IN_DOUBT, wait=min(left, timedelta(seconds=20)), waits_for=says)
+    return _Settled(outcome=outcome, verdict=verdict, word="found")
+
+
+def _not_read(world: World, outcome: Outcome, lane: Lane, at: datetime) -> _Settled:
+    """Written and not read back: read again with growing patience, then a person looks."""
+    age = at - (outcome.row.applied_at or at)
+    facts = world.facts(lane)
+    patience = max(SHOWN_WITHIN, facts.search_lag, facts.settle_window) if facts else SHOWN_WITHIN
+    says = f"{lane.connection} said that it was written and does not show it"
+    if outcome.unread is not None:
+        patience = world.policy(outcome.row.contract, reaction(outcome.unread).word).give_up
+        says = f"written, and never read back: {outcome.unread.message}"
+    if age >= patience:
+        return _Settled(outcome=outcome, verdict=Verdict(state=E.HELD, case="held"), word="unread", error=says)
+    wait = min(max(age, READ_AGAIN), READ_AT_LEAST)
+    word = outcome.disposition or ("unread" if outcome.row.act == "verify" else "applied")
+    return _Settled(outcome=outcome, verdict=Verdict(state=E.APPLIED, wait=wait), word=word)
 
 
 def _answered(outcome: Outcome) -> _Settled:
@@ -145,6 +191,8 @@ def _failed(world: World, lane: Lane, outcome: Outcome, at: datetime) -> _Settle
     row, error = outcome.row, outcome.error
     if error is None:
         raise AssertionError
+    if row.act in ("ask", "adopt") and reaction(error).next is Next.RESOLVE:
+        error = _unanswered(error)
     word = reaction(error).word
     verdict = after_error(
         error,
@@ -167,6 +215,17 @@ def _failed(world: World, lane: Lane, outcome: Outcome, at: datetime) -> _Settle
     return _Settled(outcome=outcome, verdict=verdict, word="failed", error=says)
 
 
+def _unanswered(error: VendorError) -> VendorError:
+    """Nothing is ever in doubt about a question: it is asked again."""
+    return Unavailable(error.message, code=error.code)
+
+
+def unkept(outcome: Outcome, error: Exception) -> Outcome:
+    """An outcome that the database refuses: held for a person, with what can be said about it."""
+    text = storable(f"the answer cannot be kept: {type(error).__name__}: {error}")
+    return Outcome(row=outcome.row, called=outcome.called, error=Rejected(text, code="poison"), ms=outcome.ms)
+
+
 def _spread(effect: int) -> float:
     """A number between 0 and 1 that is an effect's own, so that many do not come back in one instant."""
     return (effect * 2654435761 % 1000) / 1000
@@ -182,14 +241,14 @@ def _row(settled: _Settled) -> dict[str, Any]:
         "fence": outcome.row.fence,
         "state": verdict.state,
         "wait": verdict.wait.total_seconds() if verdict.wait is not None else None,
-        "waits_for": verdict.waits_for,
-        "error": settled.error,
+        "waits_for": storable(verdict.waits_for),
+        "error": storable(settled.error),
         "error_class": type(outcome.error).__name__ if outcome.error else "",
-        "ref": outcome.ref,
+        "ref": "" if outcome.many > 1 else outcome.ref,
         "url": outcome.url,
         "version": outcome.version,
         "digest": "" if outcome.differs else outcome.row.digest,
-        "act": "unchanged" if outcome.row.act == "drop" else outcome.row.act,
+        "act": outcome.row.act,
         "outcome": settled.word,
         "ms": outcome.ms,
         "differs": outcome.differs or None,
@@ -217,7 +276,7 @@ def _case(world: World, lane: Lane, settled: _Settled, at: datetime) -> CaseDraf
         contract=row.contract,
         handoff=row.handoff,
         effect=row.id,
-        title=f"{row.step} in {lane.connection}: {settled.error}",
+        title=storable(f"{row.step} in {lane.connection}: {settled.error}"),
         owner=row.owner or (contract.case_owner if contract else "operations"),
         facts={
             "system": lane.connection,

@@ -28,14 +28,22 @@ WITH closed AS (
 )
 UPDATE hint h SET due_at = app_now() FROM closed c WHERE h.connection = c.connection;
 
+-- name: held_back
+-- Handoffs with something ready for a connection that is down; a thousand effects at a time.
+SELECT DISTINCT handoff_id FROM (
+  SELECT e.handoff_id FROM lane l JOIN work w ON w.lane_id = l.id JOIN effect e ON e.id = w.effect_id
+  WHERE l.connection = %(connection)s AND w.worker IS NULL AND w.due_at <= app_now() AND e.state = 'ready' LIMIT 1000) ready;
+
 -- name: hold_back
--- What is ready for a connection that is down waits visibly.
-WITH waiting AS (
+-- What is ready for a connection that is down waits visibly. Work that somebody takes at this moment is left alone.
+WITH free AS MATERIALIZED (
+  SELECT w.effect_id FROM lane l JOIN work w ON w.lane_id = l.id JOIN effect e ON e.id = w.effect_id
+  WHERE l.connection = %(connection)s AND w.worker IS NULL AND w.due_at <= app_now() AND e.state = 'ready'
+    AND e.handoff_id = ANY(%(handoffs)s::bigint[])
+  ORDER BY w.effect_id FOR UPDATE OF w SKIP LOCKED
+), waiting AS (
   UPDATE effect e SET state = 'pending', waits_for = %(waits_for)s, failing_since = coalesce(e.failing_since, app_now())
-  FROM work w JOIN lane l ON l.id = w.lane_id
-  WHERE l.connection = %(connection)s AND w.worker IS NULL AND w.due_at <= app_now() AND e.id = w.effect_id AND e.state = 'ready'
-  RETURNING e.id, e.handoff_id
-), postponed AS (
-  UPDATE work w SET due_at = %(probe_at)s FROM waiting x WHERE w.effect_id = x.id
+  FROM free f WHERE e.id = f.effect_id AND e.state = 'ready'
+  RETURNING e.id
 )
-SELECT DISTINCT handoff_id FROM waiting;
+UPDATE work w SET due_at = greatest(%(probe_at)s, app_now()) FROM waiting x WHERE w.effect_id = x.id;

@@ -80,43 +80,53 @@ RETURNING w.lane_id;
 SELECT l.id, w.due_at FROM lane l
 CROSS JOIN LATERAL (SELECT due_at FROM work WHERE lane_id = l.id ORDER BY due_at LIMIT 1) w;
 
+-- name: any_due
+-- Whether one lane has anything to do now.
+SELECT EXISTS (SELECT FROM work WHERE lane_id = %(lane)s AND due_at <= app_now()) AS due;
+
+-- name: take_due
+-- Locks due work of one lane. A statement of its own: `claim` must read effects as they are once these rows are locked.
+SELECT effect_id FROM work WHERE lane_id = %(lane)s AND due_at <= app_now()
+ORDER BY due_at, effect_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
+
 -- name: claim
--- Takes due work of one lane under a lease and a fence, and marks what will be written as being sent. At most one
--- effect per target object; a second one looks again shortly. Says what each row asks for.
-WITH due AS MATERIALIZED (
-  SELECT effect_id FROM work WHERE lane_id = %(lane)s AND due_at <= app_now()
-  ORDER BY due_at, effect_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-), seen AS MATERIALIZED (
+-- Takes locked work under a lease and a fence, and marks what will be written as being sent. At most one effect per
+-- target object; a second one looks again shortly. Says what each row asks for; work of an effect at rest goes.
+WITH seen AS MATERIALIZED (
   SELECT e.*, l.ref, l.record_key, l.digest AS link_digest, l.verified AS link_verified, l.state AS link_state, l.url AS link_url,
          row_number() OVER (PARTITION BY coalesce(e.link_id, -e.id) ORDER BY e.state = 'ready', e.id) AS rank,
          EXISTS (SELECT FROM effect o WHERE o.link_id = e.link_id AND o.state IN ('sending', 'in_doubt') AND o.id <> e.id) AS busy
-  FROM due JOIN effect e ON e.id = due.effect_id LEFT JOIN link l ON l.id = e.link_id
+  FROM unnest(%(ids)s::bigint[]) AS due(effect_id)
+  JOIN effect e ON e.id = due.effect_id LEFT JOIN link l ON l.id = e.link_id
 ), sorted AS MATERIALIZED (
   SELECT s.*, CASE
+    WHEN s.state NOT IN ('ready', 'pending', 'sending', 'in_doubt', 'applied') THEN 'drop'
     WHEN s.state IN ('ready', 'pending') AND s.kind = 'put' AND s.link_state <> 'reserved' AND s.link_digest = s.digest THEN 'unchanged'
     WHEN s.rank > 1 OR s.busy THEN 'later'
-    WHEN s.state IN ('sending', 'in_doubt') THEN 'resolve'
     WHEN s.state = 'applied' THEN 'verify'
-    WHEN s.state IN ('ready', 'pending') THEN CASE s.kind WHEN 'put' THEN 'write' WHEN 'check' THEN 'ask' ELSE 'adopt' END
-    ELSE 'drop' END AS act
+    WHEN s.kind = 'check' THEN 'ask'
+    WHEN s.kind = 'adopt' THEN 'adopt'
+    WHEN s.state IN ('sending', 'in_doubt') THEN 'resolve'
+    ELSE 'write' END AS act
   FROM seen s
+), dropped AS (
+  DELETE FROM work w USING sorted s WHERE w.effect_id = s.id AND s.act = 'drop'
 ), leased AS (
-  UPDATE work w SET fence = nextval('fence'), worker = %(worker)s,
+  UPDATE work w SET fence = nextval('fence'), worker = CASE WHEN s.act <> 'later' THEN %(worker)s::bigint END,
          due_at = app_now() + CASE WHEN s.act = 'later' THEN interval '150 milliseconds' ELSE interval '10 minutes' END
-  FROM sorted s WHERE w.effect_id = s.id
+  FROM sorted s WHERE w.effect_id = s.id AND s.act <> 'drop'
   RETURNING w.effect_id, w.fence
 ), sent AS (
   UPDATE effect e SET state = CASE WHEN s.act = 'resolve' THEN 'in_doubt' ELSE 'sending' END,
          sent_at = CASE WHEN s.act = 'resolve' THEN e.sent_at ELSE app_now() END,
          settle_by = CASE WHEN s.act = 'resolve' THEN e.settle_by ELSE app_now() + make_interval(secs => %(settle_window)s) END,
-         tries = CASE WHEN s.act = 'resolve' AND e.state = 'sending' THEN 1 ELSE e.tries + 1 END
+         tries = e.tries + 1
   FROM sorted s WHERE e.id = s.id AND s.act IN ('write', 'ask', 'adopt', 'resolve')
 )
 SELECT s.id, s.unit, s.handoff_id, s.step, s.item, s.act, s.optional, s.generation, s.desired, s.digest, s.tries,
-       s.link_id, s.ref, s.record_key, s.owner, s.link_verified, s.link_url, s.failing_since, s.settle_by, s.due_at AS promised_at,
+       s.link_id, s.ref, s.record_key, s.owner, s.link_verified, s.link_url, s.failing_since, s.settle_by, s.applied_at,
        l.fence, h.contract, h.version, h.correlation_id, h.traceparent, h.unit AS handoff_unit
 FROM sorted s JOIN leased l ON l.effect_id = s.id JOIN handoff h ON h.id = s.handoff_id
-WHERE s.act NOT IN ('later')
 ORDER BY s.id;
 
 -- name: refs

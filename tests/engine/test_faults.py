@@ -1,0 +1,186 @@
+"""What goes wrong between the engine and its systems: nothing is lost, nothing is done twice, one stops only itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from concordat.engine.lanes import take
+from concordat.errors import Locked, Rejected, Unavailable, UnknownOutcome, VendorError
+from concordat.sdk.spec import Answer, CallContext, WriteIntent, WriteResult
+from tests.engine.conftest import Firm
+from tests.engine.fakes import LOST, FakeSystem
+
+
+def dead_worker(firm: Firm) -> int:
+    """A worker that has not been heard of."""
+    sql = "INSERT INTO worker (name, started_at, beat_at) VALUES ('dead', now(), '-infinity') RETURNING id"
+    return int(firm.rows(sql)[0]["id"])
+
+
+def claim(firm: Firm, connection: str, worker: int, operation: str = "put") -> list[dict[str, Any]]:
+    """As a worker that dies right after its claim."""
+    sql = "SELECT id FROM lane WHERE connection = %s AND operation = %s ORDER BY id"
+    lanes = [row["id"] for row in firm.rows(sql, connection, operation)]
+    with firm.world.db.engine() as conn:
+        return [
+            dict(row) for lane in lanes for row in take(conn, lane, limit=10, worker=worker, settle_window=timedelta(0))
+        ]
+
+
+def wait(firm: Firm, *, times: int = 4, **by: float) -> None:
+    """Let time pass and work be done, again and again."""
+    for _ in range(times):
+        firm.later(**by)
+        firm.mend()
+        firm.run()
+
+
+def refuse_item(system: FakeSystem, error: VendorError) -> None:
+    """The next write answers with this error for its first item, and does the others."""
+    plain = system.write
+
+    def write(intents: Sequence[WriteIntent], ctx: CallContext) -> Sequence[WriteResult]:
+        system.write = plain  # type: ignore[method-assign]
+        return [WriteResult(error=error), *plain(intents[1:], ctx)]
+
+    system.write = write  # type: ignore[method-assign]
+
+
+# ── one item of a call ────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_update_that_is_refused_for_now_is_tried_again_and_not_taken_for_done(firm: Firm) -> None:
+    firm.take(*firm.won())
+    firm.run()
+    firm.take(*firm.won(opportunity={"name": "Renamed"}))
+    refuse_item(firm.psa, Locked("the row is locked"))
+    firm.run()
+    wait(firm, minutes=1)
+    assert next(iter(firm.psa.held.values()))[0].fields["name"] == "Renamed"
+    assert firm.states()["project_in_psa"] == "verified"
+
+
+def test_a_change_back_after_a_doubt_that_ended_with_a_person_is_written(firm: Firm) -> None:
+    firm.take(*firm.won())
+    firm.run()
+    firm.take(*firm.won(opportunity={"name": "Renamed"}))
+    firm.psa.fail("write", LOST, after_commit=True)
+    firm.run()
+    firm.psa.fail("find", Rejected("no such search"))
+    firm.later(seconds=5)
+    firm.run()
+    assert firm.states()["project_in_psa"] == "held"
+    firm.take(*firm.won())
+    firm.run()
+    assert next(iter(firm.psa.held.values()))[0].fields["name"] == "Deal 1"
+
+
+# ── questions ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_worker_that_dies_while_asking_leaves_a_question_that_is_asked_again(firm: Firm) -> None:
+    firm.hr.answers = lambda _q: Answer(met=False, says="nobody is free")
+    firm.take(*firm.won())
+    firm.plan()
+    assert claim(firm, "hr", dead_worker(firm), "ask")
+    firm.mend()
+    firm.run()
+    assert firm.states()["staffing"] == "pending"
+
+
+def test_a_question_without_a_certain_answer_is_asked_again_and_visibly_waits(firm: Firm) -> None:
+    firm.hr.fail("ask", UnknownOutcome("cut off"))
+    firm.take(*firm.won())
+    firm.run()
+    assert firm.states()["staffing"] == "pending"
+    wait(firm, minutes=1)
+    assert firm.states()["staffing"] == "verified"
+
+
+def test_a_long_no_does_not_use_up_the_patience_for_an_outage(firm: Firm) -> None:
+    firm.hr.answers = lambda _q: Answer(met=False, says="nobody is free")
+    firm.take(*firm.won())
+    firm.run()
+    firm.later(days=4)
+    firm.hr.down = Unavailable("503")
+    firm.run()
+    assert firm.states()["staffing"] == "pending"
+
+
+def test_an_answer_too_few_is_a_fault_of_that_call_alone(firm: Firm) -> None:
+    firm.hr.ask = lambda *_a: []  # type: ignore[method-assign]
+    firm.take(*firm.won())
+    firm.run()
+    assert firm.states()["staffing"] == "pending"
+    assert firm.states()["project_in_psa"] == "verified"
+
+
+def test_a_result_too_few_is_doubt_that_is_looked_up(firm: Firm) -> None:
+    plain = firm.psa.write
+
+    def write(intents: Sequence[WriteIntent], ctx: CallContext) -> Sequence[WriteResult]:
+        firm.psa.write = plain  # type: ignore[method-assign]
+        return plain(intents, ctx)[1:]
+
+    firm.psa.write = write  # type: ignore[method-assign]
+    firm.take(*firm.won(1), *firm.won(2))
+    firm.run()
+    wait(firm, seconds=10)
+    assert {r["state"] for r in firm.rows("SELECT state FROM handoff")} == {"in_step"}
+    assert len(firm.psa.ledger) == 2
+
+
+# ── endless trouble ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_write_that_never_gets_a_certain_answer_backs_off_and_ends_with_a_person(firm: Firm) -> None:
+    firm.psa.write = _times_out(firm.psa)  # type: ignore[method-assign]
+    firm.take(*firm.won())
+    firm.run()
+    wait(firm, times=60, minutes=1)
+    assert firm.psa.calls.count("write") < 30
+    wait(firm, times=5, days=1)
+    assert firm.states()["project_in_psa"] == "held"
+    assert [c["kind"] for c in firm.rows('SELECT kind FROM "case"')] == ["held"]
+
+
+def _times_out(system: FakeSystem) -> Any:
+    def write(_intents: Sequence[WriteIntent], _ctx: CallContext) -> Sequence[WriteResult]:
+        system.calls.append("write")
+        raise LOST
+
+    return write
+
+
+def test_a_read_back_that_fails_does_not_say_that_the_system_answers(firm: Firm) -> None:
+    firm.take(*firm.won())
+    for _ in range(20):
+        firm.psa.fail("fetch", Unavailable("503"))
+    firm.run()
+    assert firm.states()["project_in_psa"] == "applied"
+    wait(firm, times=6, minutes=5)
+    assert firm.rows("SELECT state FROM breaker WHERE connection = 'psa'")[0]["state"] == "open"
+    firm.psa.failures.clear()
+    wait(firm, times=3, minutes=20)
+    assert firm.states()["project_in_psa"] == "verified"
+
+
+def test_an_object_that_the_target_does_not_show_ends_with_a_person(firm: Firm) -> None:
+    firm.psa.fetch = lambda *_a: []  # type: ignore[method-assign]
+    firm.take(*firm.won())
+    firm.run()
+    assert firm.states()["project_in_psa"] == "applied"
+    wait(firm, times=30, minutes=1)
+    assert firm.states()["project_in_psa"] == "held"
+    assert "does not show" in firm.rows('SELECT title FROM "case"')[0]["title"]
+
+
+def test_what_is_the_same_already_is_still_read_back(firm: Firm) -> None:
+    for _ in range(3):
+        firm.erp.fail("fetch", Unavailable("503"))
+    firm.take(*firm.won(1), *firm.won(2, opportunity={"client": "crm:C1"}))
+    firm.run()
+    wait(firm, minutes=10)
+    assert {r["state"] for r in firm.rows("SELECT state FROM effect")} == {"verified"}
