@@ -1,0 +1,1 @@
+"""Acceptance from outside: the command line, HTTP and the twins' own books; nothing here imports the product."""
