@@ -9,7 +9,9 @@ Used by the examples beside each contract: `plan(contract, subject, related, tar
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -38,6 +40,9 @@ SUBJECT_DATES: Mapping[str, tuple[str, ...]] = {
 """The date of the business fact that `since:` is compared with; without one, the day the source changed it."""
 
 REF = "$ref"
+LONGEST_ITEM = 100
+"""Characters of an item's own key; a longer one is named by its digest."""
+LONGEST_TITLE = 200
 
 
 class Stance(StrEnum):
@@ -144,7 +149,7 @@ class Planner:
         records: dict[str, Known] = {self.contract.subject: subject}
         records.update({name: known for name, known in related.items() if known is not None})
         fields: Fields = {name: known.fields for name, known in records.items()}
-        title = str(subject.fields.get("name") or subject.fields.get("number") or subject.ref)
+        title = str(subject.fields.get("name") or subject.fields.get("number") or subject.ref)[:LONGEST_TITLE]
         stance, reason = self._stance(subject, fields)
         worth = _worth(self.contract.value, fields)
         if stance not in (Stance.WANTED, Stance.ADOPTED):
@@ -162,11 +167,12 @@ class Planner:
         if self._withdrawn is not None and self._withdrawn.evaluate(fields) is True:
             return Stance.WITHDRAWN, self.contract.withdrawn or ""
         answer = self._when.evaluate(fields)
-        if isinstance(answer, Unknown):
-            return Stance.UNKNOWN, answer.reason
+        older = _older(subject, self.contract.since)
+        if isinstance(answer, Unknown):  # ten years of old records with gaps are no cases of today
+            return (Stance.IDLE if older else Stance.UNKNOWN), answer.reason
         if not answer:
             return Stance.IDLE, ""
-        return (Stance.ADOPTED if _older(subject, self.contract.since) else Stance.WANTED), ""
+        return (Stance.ADOPTED if older else Stance.WANTED), ""
 
     def _missing(self, fields: Fields, related: Mapping[str, Known | None]) -> tuple[Missing, ...]:
         absent = tuple(
@@ -187,7 +193,8 @@ def _older(subject: Known, since: date) -> bool:
     for name in SUBJECT_DATES.get(subject.object, ()):
         text = subject.fields.get(name)
         if text:
-            return date.fromisoformat(str(text)[:10]) < since
+            with suppress(ValueError):
+                return date.fromisoformat(str(text)[:10]) < since
     return subject.changed_on is not None and subject.changed_on < since
 
 
@@ -195,7 +202,7 @@ def _worth(path: str | None, fields: Fields) -> tuple[str, str] | None:
     if path is None:
         return None
     found = compile_rule(path).value(fields)
-    if isinstance(found, Mapping) and "amount" in found:
+    if isinstance(found, Mapping) and "amount" in found and "currency" in found:
         return str(found["amount"]), str(found["currency"])
     return None
 
@@ -260,8 +267,13 @@ class _PlannedStep:
                 return ()
         if self._each is None:
             return (self._one(records, fields, ""),)
-        items = _known(self._each.value(fields)) or ()
-        return tuple(self._one(records, {**fields, "item": item}, _item_key(item)) for item in items)
+        items = self._each.value(fields)
+        if isinstance(items, Unknown):
+            raise _Unanswered(f"step {self.name}: {items.reason}")
+        keys = _item_keys(items or ())
+        return tuple(
+            self._one(records, {**fields, "item": item}, key) for item, key in zip(items or (), keys, strict=True)
+        )
 
     def _one(self, records: Records, fields: Fields, item: str) -> Desired:
         step = self.step
@@ -290,7 +302,7 @@ class _PlannedStep:
 
     def _document(self, records: Records, fields: Fields) -> dict[str, Any]:
         if self.kind == "check":
-            return {"for": _known(self._for.value(fields))} if self._for else {}
+            return {_last(self.step.for_): _known(self._for.value(fields))} if self._for else {}
         if self.kind == "emit":
             return {"event": self.word, "data": {name: known.ref for name, known in records.items()}}
         if not self._takes:
@@ -301,6 +313,11 @@ class _PlannedStep:
 
     def _takes_field(self, key: str) -> bool:
         return self._allowed is None or key in self._allowed
+
+
+def _last(path: str | None) -> str:
+    """A question is named by what it is about: `opportunity.roles` asks with `roles`."""
+    return (path or "").rpartition(".")[2]
 
 
 def _map_of(contract: Contract, name: str) -> Mapping[str, str]:
@@ -372,9 +389,21 @@ def _output(contract: Contract, name: str, part: str) -> Take:
     return refer
 
 
+def _item_keys(items: Sequence[Any]) -> list[str]:
+    """A key for each member of `each`; a second one of the same key is told apart by its place among its equals."""
+    seen: Counter[str] = Counter()
+    keys = []
+    for item in items:
+        key = _item_key(item)
+        seen[key] += 1
+        keys.append(key if seen[key] == 1 else f"{key}~{seen[key]}")
+    return keys
+
+
 def _item_key(item: Any) -> str:
     """A stable key for a member of `each`: its own id, key or number, else a digest of it."""
-    if isinstance(item, Mapping):
-        own = next((str(item[k]) for k in ("id", "key", "number") if item.get(k)), "")
-        return own or digest(item)[:16]
-    return str(item)
+    if not isinstance(item, Mapping):
+        own = str(item)
+    else:
+        own = next((str(item[k]) for k in ("id", "key", "number") if item.get(k) not in (None, "")), "")
+    return own if own and len(own) <= LONGEST_ITEM else digest({"item": item})[:16]
