@@ -31,7 +31,7 @@ CTX = CallContext(correlation_id="c-1", timeout=5)
 KEY = RSAKey.generate_key(2048)
 CLIENT = {
     "name": "Acme & Söhne", "number": "C-77", "country": "DE", "currency": "EUR", "tax_id": "DE123",
-    "tax_status": "registered", "payment_terms": "NET30", "phone": "+49 30 1", "parent": None,
+    "tax_status": "registered", "payment_terms": "NET30", "phone": "+49 30 1",
     "billing_email": "ap@acme.example", "entity": "NB-DE",
 }  # fmt: skip
 

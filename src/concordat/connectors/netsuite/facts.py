@@ -92,7 +92,7 @@ _TARGETS = (
         fields=frozenset(
             {
                 "name", "number", "country", "currency", "tax_id", "tax_status",
-                "payment_terms", "phone", "billing_email", "parent", "entity",
+                "payment_terms", "phone", "billing_email", "entity",
             }
         ),
         operations=frozenset({"put", "archive", "reactivate"}),

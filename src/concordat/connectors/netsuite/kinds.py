@@ -189,7 +189,6 @@ def _client(settings: NetSuiteSettings) -> tuple[Column, ...]:
         _mapped("currency", "currency", "currencies", settings.currencies),
         _mapped("payment_terms", "terms", "terms", settings.terms),
         _mapped("entity", "subsidiary", "subsidiaries", settings.subsidiaries),
-        Column(name="parent", field="parent", out=_reference, back=_referred),
     )
 
 
