@@ -115,7 +115,7 @@ def find_handoffs(conn: Connection, wanted: Wanted) -> Found:
     """One page of handoffs, newest first unless asked otherwise. Reads what the connection's units may see."""
     states = wanted_states(wanted.state)
     place = int(keyset(wanted.cursor)[0]) if wanted.cursor else None
-    common = {"states": states, "contract": wanted.contract, "limit": wanted.limit + 1}
+    common = {"states": states, "contract": wanted.contract.replace("\x00", ""), "limit": wanted.limit + 1}
     if wanted.q.strip():
         ids, looked_back = _searched(conn, wanted, common, place), None
     elif states and not set(states) & AT_REST:

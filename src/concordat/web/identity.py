@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 
@@ -13,7 +12,7 @@ from concordat.store.database import Database
 from concordat.web.edge import in_thread
 from concordat.web.problems import Refused
 
-__all__ = ["COOKIE", "Acting", "Door", "Looking", "check_form"]
+__all__ = ["COOKIE", "Acting", "Door", "Looking", "SignedOut", "Visiting", "check_form", "check_own"]
 
 COOKIE = "concordat_session"
 FORM_HEADER = "X-CSRF-Token"
@@ -36,6 +35,10 @@ class Door:
         if scheme.casefold() == "bearer":
             known = same(given.strip(), self.token)
             return Person(name="api", role="operator", units=self.units) if known else None
+        return await self.visitor(request)
+
+    async def visitor(self, request: Request) -> Person | None:
+        """Say whose session a browser sends; None for a stranger."""
         session = request.cookies.get(COOKIE, "")
         return await in_thread(lambda: find_person(self.db, session)) if session else None
 
@@ -66,12 +69,36 @@ Looking = Annotated[Person, Depends(looking)]
 """Somebody who is signed in."""
 Acting = Annotated[Person, Depends(_acting)]
 """Somebody whose role may move work."""
-Endpoint = Callable[..., Coroutine[Any, Any, Any]]
 
 
-def check_form(person: Person, given: str) -> None:
+class SignedOut(Refused):
+    """A page was asked for by a stranger: they are shown how to get a link."""
+
+    def __init__(self) -> None:
+        super().__init__(401, "Nobody is signed in.", remedy="Open a login link; `concordat login` makes one.")
+
+
+async def visiting(request: Request) -> Person:
+    """Let somebody see a page who came through a login link."""
+    door: Door = request.app.state.door
+    person = await door.visitor(request)
+    if person is None:
+        raise SignedOut
+    return person
+
+
+Visiting = Annotated[Person, Depends(visiting)]
+"""Somebody with a session in a browser."""
+
+
+def check_own(person: Person, given: str) -> None:
     """Refuse a form that was not made for this session."""
     if not same(given, person.csrf):
         raise Refused(403, "This form was made for another session.", remedy="Go back, reload the page, try again.")
+
+
+def check_form(person: Person, given: str) -> None:
+    """Refuse a form that was not made for this session, or whose sender only looks."""
+    check_own(person, given)
     if not person.acts:
         raise Refused(403, f"The role {person.role} looks and does not act.", remedy="Ask an operator.")

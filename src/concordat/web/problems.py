@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -65,8 +65,13 @@ def problem(
     return Response(body.model_dump_json(), status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
-def install(app: FastAPI) -> None:
-    """Translate every error that leaves an endpoint."""
+Page = Callable[[Request, int, str, str], Response]
+"""Makes a page of trouble: request, status, detail, remedy."""
+
+
+def install(app: FastAPI, page: Page) -> None:
+    """Translate every error that leaves an endpoint: a problem for programs, a page for people."""
+    app.state.trouble = page
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(UserError, _user)
     app.add_exception_handler(Contended, _contended)
@@ -75,32 +80,50 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _bug)
 
 
-async def _refused(_request: Request, error: Any) -> Response:
-    return problem(error.status, error.message, remedy=error.remedy, headers=error.headers)
+def _told(
+    request: Request,
+    status: int,
+    detail: str,
+    *,
+    remedy: str = "",
+    faults: Sequence[Fault] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    person = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(("/api/", "/hooks/"))
+    if not person:
+        return problem(status, detail, remedy=remedy, faults=faults, headers=headers)
+    page: Page = request.app.state.trouble
+    answer = page(request, status, detail, remedy)
+    answer.headers.update(headers or {})
+    return answer
 
 
-async def _user(_request: Request, error: Any) -> Response:
+async def _refused(request: Request, error: Any) -> Response:
+    return _told(request, error.status, error.message, remedy=error.remedy, headers=error.headers)
+
+
+async def _user(request: Request, error: Any) -> Response:
     if isinstance(error, NotReachable):
         # The reason names hosts and logins: it belongs in the log, not in the answer.
         log.warning("door.not_reachable", error=str(error))
         says = "The database is not to be reached at this moment; nothing was taken."
-        return problem(503, says, remedy="Send it again shortly.", headers={"Retry-After": "5"})
+        return _told(request, 503, says, remedy="Send it again shortly.", headers={"Retry-After": "5"})
     status = 404 if isinstance(error, NotFound) else 400 if isinstance(error, Invalid) else 409
-    return problem(status, error.message, remedy=error.remedy)
+    return _told(request, status, error.message, remedy=error.remedy)
 
 
-async def _contended(_request: Request, _error: Any) -> Response:
+async def _contended(request: Request, _error: Any) -> Response:
     says = "Somebody else changed the same thing at this moment; nothing was changed here."
-    return problem(503, says, remedy="Send it again.", headers={"Retry-After": "1"})
+    return _told(request, 503, says, remedy="Send it again.", headers={"Retry-After": "1"})
 
 
-async def _unfit(_request: Request, error: Any) -> Response:
+async def _unfit(request: Request, error: Any) -> Response:
     faults = [Fault(place=".".join(map(str, e["loc"])), says=e["msg"]) for e in error.errors()]
-    return problem(422, "The request does not fit what is described.", remedy="Mend each fault.", faults=faults)
+    return _told(request, 422, "The request does not fit what is described.", remedy="Mend each fault.", faults=faults)
 
 
-async def _plain(_request: Request, error: Any) -> Response:
-    return problem(error.status_code, _sentence(error.status_code), headers=error.headers)
+async def _plain(request: Request, error: Any) -> Response:
+    return _told(request, error.status_code, _sentence(error.status_code), headers=error.headers)
 
 
 def _sentence(status: int) -> str:
@@ -108,6 +131,6 @@ def _sentence(status: int) -> str:
     return said.get(status, HTTPStatus(status).phrase + ".")
 
 
-async def _bug(_request: Request, error: Any) -> Response:
+async def _bug(request: Request, error: Any) -> Response:
     log.error("door.bug", error_class=type(error).__name__)
-    return problem(500, "This is a fault of Concordat's own.", remedy="Look at its log, and report it.")
+    return _told(request, 500, "This is a fault of Concordat's own.", remedy="Look at its log, and report it.")

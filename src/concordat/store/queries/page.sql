@@ -217,3 +217,89 @@ SELECT (SELECT count(*) FROM worker WHERE beat_at > app_now() - interval '15 sec
        (SELECT count(*) FROM (SELECT FROM service_level WHERE met_at IS NULL AND breached_at IS NULL
                               AND due_at <= app_now() LIMIT 10001) s) AS late_clocks,
        (SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'effect'::regclass) AS effects_about;
+
+-- name: clock_now
+-- The transaction's clock.
+SELECT app_now() AS now;
+
+-- name: arrived
+-- What was opened in the last day, among the newest ten thousand, by contract and state.
+SELECT contract, state, count(*) AS many FROM (
+  SELECT contract, state, opened_at FROM handoff
+  WHERE id > (SELECT coalesce(max(id), 0) FROM handoff) - 10001 ORDER BY id DESC) h
+WHERE opened_at > app_now() - interval '1 day' GROUP BY contract, state ORDER BY contract, state;
+
+-- name: late_handoffs
+-- How many of the two thousand oldest open handoffs passed a service level.
+SELECT count(DISTINCT s.handoff_id) AS many FROM (
+  SELECT id FROM handoff WHERE state NOT IN ('in_step', 'adopted', 'withdrawn', 'cancelled') ORDER BY state, id LIMIT 2001) h
+JOIN service_level s ON s.handoff_id = h.id AND s.met_at IS NULL AND s.due_at <= app_now();
+
+-- name: case_money
+-- Open cases with the money that hangs on them, by currency; counting ends at ten thousand and one.
+SELECT currency, count(*) AS many, sum(amount) AS amount,
+       count(*) FILTER (WHERE due_at <= app_now()) AS late FROM (
+  SELECT currency, amount, due_at FROM "case" WHERE state <> 'resolved' ORDER BY opened_at, id LIMIT 10001) c
+GROUP BY currency ORDER BY currency;
+
+-- name: urgent_cases
+-- The open cases that are due first, among the thousand oldest.
+SELECT id, unit, kind, contract, handoff_id, effect_id, subject, title, facts, owner, state, amount, currency,
+       opened_at, last_at, due_at, resolved_at, resolution
+FROM (SELECT * FROM "case" WHERE state <> 'resolved' ORDER BY opened_at, id LIMIT 1000) c
+ORDER BY due_at NULLS LAST, opened_at, id LIMIT %(limit)s::int;
+
+-- name: open_cases
+-- Open cases, newest first, behind a place in that order.
+SELECT id, unit, kind, contract, handoff_id, effect_id, subject, title, facts, owner, state, amount, currency,
+       opened_at, last_at, due_at, resolved_at, resolution
+FROM "case"
+WHERE state <> 'resolved' AND (opened_at, id) < (%(opened)s::timestamptz, %(id)s::bigint)
+  AND (%(owner)s::text = '' OR owner = %(owner)s::text) AND (%(kind)s::text = '' OR kind = %(kind)s::text)
+ORDER BY opened_at DESC, id DESC LIMIT %(limit)s::int;
+
+-- name: case_owners
+-- Who owns open cases, among the ten thousand oldest.
+SELECT owner, count(*) AS many FROM (
+  SELECT owner FROM "case" WHERE state <> 'resolved' ORDER BY opened_at, id LIMIT 10001) c
+GROUP BY owner ORDER BY owner;
+
+-- name: alerts
+-- Alerts, newest first, behind a place in that order.
+SELECT id, unit, kind, owner, cause, items, money, raised_at FROM alert
+WHERE (raised_at, id) < (%(raised)s::timestamptz, %(id)s::bigint)
+ORDER BY raised_at DESC, id DESC LIMIT %(limit)s::int;
+
+-- name: deliveries
+-- What came in, newest first, within a bounded stretch of ids.
+SELECT id, unit, connection, kind, state, octet_length(body) AS bytes, note, correlation_id, received_at FROM delivery
+WHERE id < %(before)s::bigint AND id >= %(floor)s::bigint
+  AND (%(connection)s::text = '' OR connection = %(connection)s::text)
+ORDER BY id DESC LIMIT %(limit)s::int;
+
+-- name: newest_delivery
+-- Where a list of deliveries begins.
+SELECT id FROM delivery ORDER BY id DESC LIMIT 1;
+
+-- name: waits_of_connections
+-- What is open for each connection, of the units one may see, looking at the next thousand of each lane.
+SELECT n.connection, count(e.id) AS open_effects, count(e.id) >= 1000 AS capped,
+       coalesce(extract(epoch FROM app_now() - min(coalesce(e.failing_since, e.ready_at))
+                        FILTER (WHERE e.state <> 'applied')), 0)::float8 AS waiting
+FROM lane n
+LEFT JOIN LATERAL (SELECT effect_id FROM work WHERE lane_id = n.id ORDER BY due_at, effect_id LIMIT 1000) w ON true
+LEFT JOIN effect e ON e.id = w.effect_id
+GROUP BY n.connection ORDER BY n.connection;
+
+-- name: cursors
+-- How far each source has been read.
+SELECT connection, object, read_at, next_at, error FROM cursor ORDER BY connection, object;
+
+-- name: pulse
+-- Three numbers that move whenever something happens; nothing of any unit.
+SELECT (SELECT last_value FROM fence) AS calls, (SELECT last_value FROM handoff_id_seq) AS handoffs,
+       (SELECT last_value FROM case_id_seq) AS cases, (SELECT last_value FROM delivery_id) AS deliveries;
+
+-- name: contracts
+-- Every version, newest first within its name.
+SELECT name, version, title, owner, state, activated_at FROM contract ORDER BY name, version DESC;
