@@ -57,7 +57,7 @@ class NetSuiteSettings(BaseModel):
     )
     terms: Mapping[str, str] = Field(default={}, description="Internal id of each payment term: {NET30: 2}")
     statuses: Mapping[str, str] = Field(
-        default={"active": "2", "on_hold": "4", "closed": "1"},
+        default={"active": "2", "on_hold": "4", "financially_closed": "1"},
         description="Internal id of the project status for each status: 1 Closed, 2 In Progress, 4 Pending",
     )
     custom_fields: Mapping[str, str] = Field(
