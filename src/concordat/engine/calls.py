@@ -36,6 +36,7 @@ class Claimed:
     unit: str
     handoff: int
     contract: str
+    version: int
     step: str
     act: Act
     fence: int
@@ -65,6 +66,7 @@ class Claimed:
             unit=row["unit"],
             handoff=row["handoff_id"],
             contract=row["contract"],
+            version=row["version"],
             step=row["step"],
             act=row["act"],
             fence=row["fence"],

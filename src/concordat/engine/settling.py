@@ -14,7 +14,7 @@ from concordat.engine.calls import Outcome
 from concordat.engine.cases import CaseDraft, open_cases
 from concordat.engine.world import Lane, World, log
 from concordat.errors import Rejected, Unavailable, VendorError
-from concordat.store.database import Connection, json_text, now
+from concordat.store.database import Connection, json_text
 from concordat.store.queries import QUERIES
 
 __all__ = ["free", "settle", "unkept"]
@@ -38,31 +38,47 @@ class _Settled:
 
 
 def settle(world: World, conn: Connection, lane: Lane, outcomes: Sequence[Outcome], *, worker: int) -> frozenset[int]:
-    """Keep what became of a round; says which lanes have work because of it."""
-    at = now(conn)
-    handoffs = sorted({o.row.handoff for o in outcomes})
-    conn.execute(QUERIES.handoff.lock_for_settling, {"ids": handoffs})
+    """Keep what became of a round; says which lanes have work because of it.
+
+    The clock is the claim's: patience is counted from before the call. Handoffs that this round cannot move (a step
+    that is optional, and that no other waits for) are not locked.
+    """
+    at = outcomes[0].row.at
     settled = [_judge(world, lane, outcome, at) for outcome in outcomes]
+    freeing = sorted({s.outcome.row.handoff for s in settled if _frees(world, s)})
+    moving = sorted({*freeing, *(o.row.handoff for o in outcomes if not o.row.optional)})
+    if moving:
+        conn.execute(QUERIES.handoff.lock_for_settling, {"ids": moving})
     rows = json_text([_row(s) for s in settled])
     mine = {row["effect_id"] for row in conn.execute(QUERIES.effect.settle, {"rows": rows, "worker": worker})}
     late = len(settled) - len(mine)
     if late:
         log.warning("settle.late", connection=lane.connection, rows=late)
     kept = [s for s in settled if s.outcome.row.id in mine]
-    lanes = free(conn, handoffs)
+    lanes = free(world, conn, freeing)
     _cases(world, conn, lane, kept, at)
-    conn.execute(QUERIES.handoff.derive_states, {"ids": handoffs})
+    if moving:
+        conn.execute(QUERIES.handoff.derive_states, {"ids": moving})
     return lanes
 
 
-def free(conn: Connection, handoffs: Sequence[int]) -> frozenset[int]:
+def _frees(world: World, settled: _Settled) -> bool:
+    """Whether a step may go on because of this one."""
+    row, state = settled.outcome.row, settled.verdict.state
+    done = state in (E.APPLIED, E.VERIFIED) or (row.optional and state in (E.HELD, E.PENDING))
+    return done and world.waited_for(row.contract, row.version, row.step)
+
+
+def free(world: World, conn: Connection, handoffs: Sequence[int]) -> frozenset[int]:
     """Free what waited for these handoffs' steps; an event that is published may free more."""
     lanes: set[int] = set()
-    while True:
+    while handoffs:
         rows = conn.execute(QUERIES.effect.unblock, {"handoffs": list(handoffs)}).fetchall()
         lanes |= {row["lane_id"] for row in rows if row["kind"] != "emit"}
-        if not any(row["kind"] == "emit" for row in rows):
-            return frozenset(lanes)
+        told = [row for row in rows if row["kind"] == "emit"]
+        if not any(world.waited_for(row["contract"], row["version"], row["step"]) for row in told):
+            break
+    return frozenset(lanes)
 
 
 # ── judging ───────────────────────────────────────────────────────────────────────────────────────

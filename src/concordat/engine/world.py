@@ -70,6 +70,18 @@ class World:
         """Contract names and the canonical object each is about, side by side."""
         return list(self.contracts), [contract.subject for contract in self.contracts.values()]
 
+    def waited_for(self, contract: str, version: int, step: str) -> bool:
+        """Whether another step of this contract waits for this one; yes when this version is not known here."""
+        known = self._waited_for.get((contract, version))
+        return known is None or step in known
+
+    @cached_property
+    def _waited_for(self) -> Mapping[tuple[str, int], frozenset[str]]:
+        return {
+            (name, contract.version): frozenset(before for step in contract.steps.values() for before in step.after)
+            for name, contract in self.contracts.items()
+        }
+
     def facts(self, lane: Lane) -> ObjectFacts | None:
         """What the lane's target declares; None for a question."""
         return self.connectors[lane.connection].facts.targets.get(lane.object)

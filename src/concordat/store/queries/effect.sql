@@ -199,7 +199,8 @@ WITH freed AS (
   UPDATE service_level s SET met_at = app_now() FROM moved m
   WHERE m.kind = 'emit' AND s.handoff_id = m.handoff_id AND s.until = m.step AND s.met_at IS NULL
 )
-SELECT lane_id, kind, count(*) AS many FROM moved GROUP BY lane_id, kind;
+SELECT m.lane_id, m.kind, h.contract, h.version, m.step, count(*) AS many
+FROM moved m JOIN handoff h ON h.id = m.handoff_id GROUP BY 1, 2, 3, 4, 5;
 
 -- name: supersede
 -- These effects are not wanted any more before they were sent.
