@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from concordat.engine.lanes import take
 from concordat.errors import Locked, Rejected, Unavailable, UnknownOutcome, VendorError
 from concordat.sdk.spec import Answer, CallContext, WriteIntent, WriteResult
-from tests.engine.conftest import Firm
+from tests.engine.conftest import CONTRACT, Firm, MakeFirm
 from tests.engine.fakes import LOST, FakeSystem
 
 
@@ -184,3 +186,173 @@ def test_what_is_the_same_already_is_still_read_back(firm: Firm) -> None:
     firm.run()
     wait(firm, minutes=10)
     assert {r["state"] for r in firm.rows("SELECT state FROM effect")} == {"verified"}
+
+
+# ── poison ────────────────────────────────────────────────────────────────────────────────────────
+
+
+POISON: dict[str, Any] = {
+    "a NUL": {"name": "Deal\x00"},
+    "half a character": {"name": "Deal \ud800"},
+    "ten megabytes": {"name": "x" * 10_000_000},
+    "a date before dates": {"won_at": "0000-00-00T99:99:99Z"},
+    "a float": {"amount": {"amount": 3.5, "currency": "USD"}},
+    "money without currency": {"amount": {"amount": "3.50"}},
+    "text for a list": {"roles": "none"},
+}
+
+
+@pytest.mark.parametrize("kind", POISON)
+def test_a_poison_record_is_a_case_and_its_page_goes_on(firm: Firm, kind: str) -> None:
+    firm.take(*firm.won(1), *firm.won(2, opportunity=POISON[kind]), *firm.won(3))
+    firm.run()
+    assert [r["title"] for r in firm.rows("SELECT title FROM handoff WHERE state = 'in_step' ORDER BY id")] == [
+        "Deal 1",
+        "Deal 3",
+    ]
+    assert firm.rows("""SELECT count(*) AS n FROM "case" WHERE state = 'open'""")[0]["n"] == 1
+    firm.take(*firm.won(2))
+    firm.run()
+    assert firm.rows("SELECT count(*) AS n FROM handoff WHERE state = 'in_step'")[0]["n"] == 3
+    assert firm.rows("""SELECT count(*) AS n FROM "case" WHERE state = 'open'""")[0]["n"] == 0
+
+
+def test_a_number_too_long_to_be_searched_for_stops_only_its_record(firm: Firm) -> None:
+    from dataclasses import replace
+
+    deal = firm.won(1)
+    firm.take(*deal[:2], replace(deal[2], numbers=("9" * 40_000 + "".join(map(chr, range(200, 9000))),)), *firm.won(2))
+    firm.run()
+    assert [r["title"] for r in firm.rows("SELECT title FROM handoff")] == ["Deal 2"]
+
+
+def test_an_answer_that_cannot_be_stored_stops_only_itself(firm: Firm) -> None:
+    firm.hr.answers = lambda _q: Answer(met=False, says="nobody\x00 is \ud800 free")
+    refuse_item(firm.psa, Rejected("the name\x00 is refused \udfff", code="\x00", field="name\ud800"))
+    firm.take(*firm.won(1), *firm.won(2))
+    firm.run()
+    states = {r["state"] for r in firm.rows("SELECT state FROM effect WHERE step = 'staffing'")}
+    assert states == {"pending"}
+    assert [r["state"] for r in firm.rows("SELECT state FROM effect WHERE step = 'project_in_psa' ORDER BY id")] == [
+        "held",
+        "verified",
+    ]
+
+
+# ── withdrawn, unknown, won again ─────────────────────────────────────────────────────────────────
+
+
+def test_what_was_withdrawn_while_on_its_way_is_not_tried_again(firm: Firm) -> None:
+    firm.take(*firm.won())
+    firm.plan()
+    worker = dead_worker(firm)
+    assert claim(firm, "psa", worker)
+    firm.take(*firm.won(opportunity={"stage": "closed_lost"}))
+    firm.run()
+    wait(firm, minutes=1)
+    assert firm.psa.ledger == []
+    assert firm.states()["project_in_psa"] == "superseded"
+
+
+def test_withdrawn_before_anything_stood_needs_nobody(firm: Firm) -> None:
+    firm.take(*firm.won(client={"tax_id": ""}))
+    firm.run()
+    firm.take(*firm.won(client={"tax_id": ""}, opportunity={"stage": "closed_lost"}))
+    firm.run()
+    assert firm.handoff()["state"] == "withdrawn"
+    assert firm.rows("""SELECT kind FROM "case" WHERE state = 'open'""") == []
+
+
+def test_won_again_closes_the_case_of_the_withdrawal_and_publishes_nothing_twice(firm: Firm) -> None:
+    firm.take(*firm.won())
+    firm.run()
+    firm.take(*firm.won(opportunity={"stage": "closed_lost"}))
+    firm.run()
+    assert firm.handoff()["state"] == "withdrawing"
+    firm.take(*firm.won())
+    firm.run()
+    assert firm.handoff()["state"] == "in_step"
+    assert firm.rows("""SELECT kind FROM "case" WHERE state = 'open'""") == []
+    assert firm.rows("SELECT count(*) AS n FROM event WHERE handoff_id IS NOT NULL")[0]["n"] == 1
+
+
+def test_the_clock_of_a_withdrawn_deal_stops_and_starts_anew(firm: Firm) -> None:
+    firm.psa.down = Unavailable("503")
+    firm.take(*firm.won())
+    firm.run()
+    firm.take(*firm.won(opportunity={"stage": "closed_lost"}))
+    firm.run()
+    firm.later(hours=2)
+    firm.mend()
+    assert firm.rows("SELECT * FROM service_level WHERE breached_at IS NOT NULL") == []
+    firm.psa.down = None
+    firm.take(*firm.won())
+    wait(firm, minutes=2)
+    assert [r["met_at"] is not None for r in firm.rows("SELECT met_at FROM service_level")] == [True]
+
+
+def test_a_rule_without_an_answer_freezes_what_was_not_sent(firm: Firm) -> None:
+    firm.psa.down = Unavailable("503")
+    firm.take(*firm.won())
+    firm.run()
+    firm.take(*firm.won(opportunity={"stage": None}))
+    firm.psa.down = None
+    wait(firm, minutes=2)
+    assert firm.psa.ledger == []
+    assert firm.handoff()["state"] == "waiting"
+    firm.take(*firm.won())
+    wait(firm, minutes=2)
+    assert firm.handoff()["state"] == "in_step"
+    assert len(firm.psa.ledger) == 1
+
+
+def test_a_second_change_does_not_decide_for_the_person_who_holds_the_first(make_firm: MakeFirm) -> None:
+    firm = make_firm(CONTRACT.replace("default: converge", "default: hold"))
+    firm.take(*firm.won())
+    firm.run()
+    for name in ("Renamed", "Renamed again"):
+        firm.take(*firm.won(opportunity={"name": name}))
+        firm.run()
+        assert firm.states()["project_in_psa"] == "held"
+    assert len(firm.psa.ledger) == 1
+    firm.take(*firm.won())
+    firm.run()
+    assert firm.states()["project_in_psa"] == "verified"
+    assert len(firm.psa.ledger) == 1
+    assert firm.rows("""SELECT kind FROM "case" WHERE state = 'open'""") == []
+
+
+def test_an_event_whose_records_change_is_published_again_and_never_stuck(firm: Firm) -> None:
+    firm.take(*firm.won(1), *firm.won(2)[:2])
+    firm.run()
+    firm.take(*firm.won(1, opportunity={"client": "crm:C2"}))
+    wait(firm, seconds=5)
+    assert firm.handoff()["state"] == "in_step"
+    assert set(firm.states().values()) == {"verified"}
+    assert firm.rows("SELECT count(*) AS n FROM event WHERE handoff_id IS NOT NULL")[0]["n"] == 2
+
+
+def test_what_comes_after_an_event_of_the_plan_itself_is_not_left_behind(make_firm: MakeFirm) -> None:
+    steps = """steps:
+  told: {emit: deal.won}
+  project_in_psa: {put: project, in: psa, after: [told], map: {name: opportunity.name}}
+"""
+    head, tail = CONTRACT.split("steps:")[0], CONTRACT.split("late_change:")[1]
+    tail = tail.replace("until: activated", "until: told").replace("name: activated", "name: told")
+    firm = make_firm(head + steps + "late_change:" + tail)
+    firm.take(*firm.won())
+    firm.run()
+    assert firm.states() == {"told": "verified", "project_in_psa": "verified"}
+
+
+def test_an_item_twice_in_a_list_is_two_effects_and_no_poison(make_firm: MakeFirm) -> None:
+    steps = """steps:
+  booked: {put: workspace, in: documents, each: opportunity.roles, map: {name: item.role}}
+"""
+    head, tail = CONTRACT.split("steps:")[0], CONTRACT.split("service_levels:")[0].split("late_change:")[1]
+    firm = make_firm(head + steps + "late_change:" + tail)
+    role = {"role": "architect", "hours": "10", "from": "2026-07-01", "to": "2026-07-31"}
+    firm.take(*firm.won(opportunity={"roles": [role, role]}))
+    firm.run()
+    assert len(firm.documents.held) == 2
+    assert firm.handoff()["state"] == "in_step"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from concordat.core.plan import Desired
-from concordat.core.states import IN_FLIGHT, EffectState
+from concordat.core.states import IN_FLIGHT, EffectState, move
 
 __all__ = ["Change", "Changes", "Do", "Existing", "compare"]
 
@@ -32,6 +32,10 @@ class Existing:
     item: str
     digest: str
     state: EffectState
+    done: bool = False
+    """It was applied once: the target holds an earlier document."""
+    holds: str = ""
+    """Digest of the document that the target is known to hold."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,9 +65,7 @@ class Changes:
 Key = tuple[str, str]
 
 
-def compare(
-    wanted: Sequence[Desired], existing: Sequence[Existing], reaction: Callable[[str], Do]
-) -> Changes:
+def compare(wanted: Sequence[Desired], existing: Sequence[Existing], reaction: Callable[[str], Do]) -> Changes:
     """The difference between what a plan wants and what exists. `reaction` is the contract's, by step."""
     have: Mapping[Key, Existing] = {(e.step, e.item): e for e in existing}
     names = {(d.step, d.item) for d in wanted}
@@ -72,6 +74,7 @@ def compare(
     moved = [_moved(d, e, reaction(d.step)) for d, e in pairs if _differs(d, e)]
     gone = [Change(id=e.id, state=E.SUPERSEDED) for e in existing if _is_gone(e, names)]
     on_the_way = any(e.state in IN_FLIGHT and _differs(d, e) for d, e in pairs)
+    on_the_way = on_the_way or any(e.state in IN_FLIGHT and (e.step, e.item) not in names for e in existing)
     return Changes(new=new, changed=tuple(c for c in (*moved, *gone) if c is not None), again=on_the_way)
 
 
@@ -80,26 +83,28 @@ def _differs(desired: Desired, existing: Existing) -> bool:
 
 
 def _is_gone(existing: Existing, wanted: set[Key]) -> bool:
-    return (existing.step, existing.item) not in wanted and existing.state in UNSENT - {
-        E.SUPERSEDED,
-        E.SKIPPED,
-    }
+    unsent = existing.state in UNSENT - {E.SUPERSEDED, E.SKIPPED} and not _undecided(existing)
+    return unsent and (existing.step, existing.item) not in wanted
+
+
+def _undecided(existing: Existing) -> bool:
+    """Held after it was done: a person decides, and another change does not decide for them."""
+    return existing.state is E.HELD and existing.done
 
 
 def _moved(desired: Desired, existing: Existing, do: Do) -> Change | None:
     if existing.state in IN_FLIGHT:
         return None
-    if existing.state in UNSENT or desired.kind == "check":
-        state = E.BLOCKED if desired.after else E.READY
-        return Change(id=existing.id, state=state, desired=desired, generation=1)
-    if do == "converge":
-        return Change(id=existing.id, state=E.READY, desired=desired, generation=1)
+    unsent = existing.state in UNSENT and not _undecided(existing)
+    if unsent or desired.kind in ("check", "emit") or do == "converge" or desired.digest == existing.holds:
+        state = E.BLOCKED if desired.after or desired.kind == "emit" else E.READY
+        return Change(id=existing.id, state=move(existing.state, state), desired=desired, generation=1)
     if do == "ignore":
         return None
     says = {"hold": "a late change waits for a decision", "propose": "a late change is proposed"}
     return Change(
         id=existing.id,
-        state=E.HELD,
+        state=move(existing.state, E.HELD),
         desired=desired,
         generation=1,
         waits_for=says.get(do, "a late change waits"),

@@ -14,6 +14,7 @@ from typing import Any
 
 from concordat.core.keys import digest
 from concordat.core.objects import parse
+from concordat.engine.alone import alone, storable
 from concordat.engine.breakers import gate, went
 from concordat.engine.cases import CaseDraft, open_cases
 from concordat.engine.world import World, log
@@ -27,6 +28,8 @@ __all__ = ["Received", "keep_records", "read_hints", "receive", "sweep"]
 
 HINTS = 200
 """Most hints of one read."""
+LARGEST = 1_000_000
+"""Characters of one record, as JSON."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -223,25 +226,53 @@ def keep_records(
     correlation_id: str,
     traceparent: str,
 ) -> int:
-    """Merge records in one statement; says how many changed. A record that does not parse becomes a case, alone."""
+    """Merge records in one statement; says how many changed. A record that cannot be taken becomes a case, alone."""
+    trace = {"correlation_id": correlation_id, "traceparent": traceparent}
     latest = {(r.object, r.ref): r for r in sorted(records, key=lambda r: r.version)}
-    good = [r for r in latest.values() if _sound(world, conn, connection, r)]
-    if not good:
-        return 0
-    contracts, subjects = world.subjects
-    changed = conn.execute(
-        QUERIES.intake.keep_records,
-        {
-            "unit": world.unit,
-            "connection": connection,
+
+    def keep(part: Sequence[SourceRecord]) -> list[Mapping[str, Any]]:
+        return _keep(world, conn, connection, part, trace)
+
+    def poison(record: SourceRecord, error: Exception) -> list[Mapping[str, Any]]:
+        _unfit(world, conn, connection, record, storable(f"{type(error).__name__}: {error}"))
+        return []
+
+    changed = [row for part in alone(conn, list(latest.values()), keep, poison) for row in part]
+    if changed:
+        contracts, subjects = world.subjects
+        parameters = {
+            "ids": [row["id"] for row in changed],
+            "objects": [row["object"] for row in changed],
             "contracts": contracts,
             "subjects": subjects,
-            "correlation_id": correlation_id,
-            "traceparent": traceparent,
-            "rows": json_text([_row(record) for record in good]),
-        },
-    ).fetchall()
-    touched = {(row["object"], row["ref"]) for row in changed}
+            **trace,
+        }
+        conn.execute(QUERIES.intake.mark_readers, parameters)
+    return len(changed)
+
+
+def _keep(
+    world: World, conn: Connection, connection: str, records: Sequence[SourceRecord], trace: Mapping[str, str]
+) -> list[Mapping[str, Any]]:
+    good = [r for r in records if _sound(world, conn, connection, r)]
+    if not good:
+        return []
+    rows = f"[{','.join(map(_row_text, good))}]"
+    parameters = {"unit": world.unit, "connection": connection, "rows": rows, **trace}
+    changed = conn.execute(QUERIES.intake.keep_records, parameters).fetchall()
+    _keep_numbers(world, conn, connection, good, {(row["object"], row["ref"]) for row in changed})
+    mended = {"kind": "unreadable", "subjects": [_subject(connection, r) for r in good]}
+    conn.execute(QUERIES.case.resolve_subjects, {**mended, "resolution": "the record was corrected"})
+    return list(changed)
+
+
+def _keep_numbers(
+    world: World,
+    conn: Connection,
+    connection: str,
+    good: Sequence[SourceRecord],
+    touched: set[tuple[str, str]],
+) -> None:
     numbers = [(r, value) for r in good if (r.object, r.ref) in touched for value in {r.ref, *r.numbers} if value]
     if numbers:
         parameters = {
@@ -252,7 +283,19 @@ def keep_records(
             "values": [value.casefold() for _, value in numbers],
         }
         conn.execute(QUERIES.intake.keep_numbers, parameters)
-    return len(changed)
+
+
+def _subject(connection: str, record: SourceRecord) -> str:
+    """What an unreadable record's case is found by."""
+    return storable(f"{connection}:{record.object}:{record.ref}"[:200])
+
+
+def _row_text(record: SourceRecord) -> str:
+    """The row as JSON. A record beyond all measure is refused: it would be copied into every effect."""
+    text = json_text(_row(record))
+    if len(text) > LARGEST:
+        raise ValueError(f"the record has {len(text):,} characters; {LARGEST:,} are taken")
+    return text
 
 
 def _row(record: SourceRecord) -> dict[str, Any]:
@@ -276,17 +319,30 @@ def _sound(world: World, conn: Connection, connection: str, record: SourceRecord
     if not wrong or record.deleted:
         return True
     says = "; ".join(f"{f.field}: {f.message}" for f in wrong)
+    _unfit(world, conn, connection, record, says, faults=[(f.field, f.message) for f in wrong])
+    return False
+
+
+def _unfit(
+    world: World,
+    conn: Connection,
+    connection: str,
+    record: SourceRecord,
+    says: str,
+    *,
+    faults: Sequence[tuple[str, str]] = (),
+) -> None:
+    """One case for one record that cannot be taken, until a version of it can."""
     draft = CaseDraft(
         unit=world.unit,
         kind="unreadable",
-        subject=f"{connection}:{record.object}:{record.ref}",
-        title=f"{record.object} {record.ref} of {connection} cannot be taken: {says}",
+        subject=_subject(connection, record),
+        title=storable(f"{record.object} {record.ref[:100]} of {connection} cannot be taken: {says}"),
         owner="integration",
         facts={
             "connection": connection,
-            "ref": record.ref,
-            "faults": [{"field": f.field, "message": f.message} for f in wrong],
+            "ref": storable(record.ref),
+            "faults": [{"field": storable(name), "message": storable(message)} for name, message in faults],
         },
     )
     open_cases(conn, [draft])
-    return False

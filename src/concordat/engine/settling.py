@@ -17,7 +17,7 @@ from concordat.errors import Rejected, Unavailable, VendorError
 from concordat.store.database import Connection, json_text
 from concordat.store.queries import QUERIES
 
-__all__ = ["free", "settle", "unkept"]
+__all__ = ["free", "put_back", "settle", "unkept"]
 
 E = EffectState
 READ_AGAIN = timedelta(seconds=5)
@@ -26,6 +26,7 @@ READ_AT_LEAST = timedelta(minutes=15)
 SHOWN_WITHIN = timedelta(minutes=15)
 """How long a target may take to show what it said it wrote, unless it declares a longer lag."""
 ASK_AGAIN = timedelta(minutes=15)
+MAY_BE_STOPPED = frozenset({"waiting", "withdrawing", "withdrawn", "cancelled"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,17 +47,17 @@ def settle(world: World, conn: Connection, lane: Lane, outcomes: Sequence[Outcom
     at = outcomes[0].row.at
     settled = [_judge(world, lane, outcome, at) for outcome in outcomes]
     freeing = sorted({s.outcome.row.handoff for s in settled if _frees(world, s)})
-    moving = sorted({*freeing, *(o.row.handoff for o in outcomes if not o.row.optional)})
-    if moving:
-        conn.execute(QUERIES.handoff.lock_for_settling, {"ids": moving})
+    moving = sorted({*freeing, *(s.outcome.row.handoff for s in settled if _moves(s))})
+    stopped = _stopped(conn, moving) if moving else ()
     rows = json_text([_row(s) for s in settled])
     mine = {row["effect_id"] for row in conn.execute(QUERIES.effect.settle, {"rows": rows, "worker": worker})}
     late = len(settled) - len(mine)
     if late:
         log.warning("settle.late", connection=lane.connection, rows=late)
     kept = [s for s in settled if s.outcome.row.id in mine]
-    lanes = free(world, conn, freeing)
     _cases(world, conn, lane, kept, at)
+    put_back(conn, stopped)
+    lanes = free(world, conn, freeing)
     if moving:
         conn.execute(QUERIES.handoff.derive_states, {"ids": moving})
     return lanes
@@ -67,6 +68,29 @@ def _frees(world: World, settled: _Settled) -> bool:
     row, state = settled.outcome.row, settled.verdict.state
     done = state in (E.APPLIED, E.VERIFIED) or (row.optional and state in (E.HELD, E.PENDING))
     return done and world.waited_for(row.contract, row.version, row.step)
+
+
+def _moves(settled: _Settled) -> bool:
+    """Whether the handoff's own state may follow, or it must be asked whether another try is wanted at all."""
+    return not settled.outcome.row.optional or settled.verdict.state in (E.READY, E.PENDING)
+
+
+def _stopped(conn: Connection, handoffs: Sequence[int]) -> Sequence[int]:
+    """Lock these handoffs, in the one order; say which of them shall send nothing more, not even another try."""
+    rows = conn.execute(QUERIES.handoff.lock_for_settling, {"ids": list(handoffs)}).fetchall()
+    asked = [row["id"] for row in rows if row["state"] in MAY_BE_STOPPED]
+    if not asked:
+        return ()
+    return [row["id"] for row in conn.execute(QUERIES.handoff.stopped, {"ids": asked})]
+
+
+def put_back(conn: Connection, handoffs: Sequence[int]) -> None:
+    """Supersede what these handoffs have not sent; the trouble of it is over. Their rows are locked by the caller."""
+    if handoffs:
+        rows = conn.execute(QUERIES.effect.supersede_unsent, {"handoffs": list(handoffs)}).fetchall()
+        if rows:
+            parameters = {"effects": [row["id"] for row in rows], "resolution": "not wanted at present"}
+            conn.execute(QUERIES.case.resolve_effects, parameters)
 
 
 def free(world: World, conn: Connection, handoffs: Sequence[int]) -> frozenset[int]:

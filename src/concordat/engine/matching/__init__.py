@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from concordat.core.plan import Stance
+from concordat.engine.alone import alone, storable
+from concordat.engine.cases import CaseDraft, open_cases
 from concordat.engine.matching.brakes import brake
 from concordat.engine.matching.effects import apply, compare_all, freeze
 from concordat.engine.matching.handoffs import keep_cases, keep_inputs, open_handoffs, renew_handoffs
-from concordat.engine.matching.reading import again, find_handoffs, read, wait_for_parents
+from concordat.engine.matching.reading import again, find_handoffs, find_standing, read, wait_for_parents
 from concordat.engine.matching.subject import Subject
 from concordat.engine.world import World
 from concordat.store.database import Connection, now
@@ -27,34 +31,65 @@ class Matched:
 
 
 def plan_dirty(world: World, conn: Connection, *, limit: int = 500) -> Matched:
-    """Plan up to `limit` dirty subjects inside the caller's transaction."""
+    """Plan up to `limit` dirty subjects inside the caller's transaction. One that breaks becomes a case, alone."""
     marks = conn.execute(QUERIES.handoff.take_dirty, {"contracts": list(world.contracts), "limit": limit}).fetchall()
     if not marks:
         return Matched()
     at = now(conn)
+
+    def some(part: Sequence[Mapping[str, Any]]) -> frozenset[int]:
+        return _plan(world, conn, part, at)
+
+    def poison(mark: Mapping[str, Any], error: Exception) -> frozenset[int]:
+        open_cases(conn, [_unplannable(world, mark, error)])
+        return frozenset()
+
+    lanes: frozenset[int] = frozenset().union(*alone(conn, marks, some, poison))
+    return Matched(subjects=len(marks), lanes=lanes)
+
+
+def _plan(world: World, conn: Connection, marks: Sequence[Mapping[str, Any]], at: datetime) -> frozenset[int]:
     subjects = read(world, conn, marks)
     for subject in subjects:
         subject.plan = world.planners[subject.contract.contract].plan(subject.known, subject.related)
     find_handoffs(conn, subjects)
-    lanes = write(world, conn, subjects, at)
-    return Matched(subjects=len(marks), lanes=lanes)
+    return write(world, conn, subjects, at)
+
+
+def _subject(mark: Mapping[str, Any]) -> str:
+    return f"{mark['contract']}:{mark['subject_id']}"
+
+
+def _unplannable(world: World, mark: Mapping[str, Any], error: Exception) -> CaseDraft:
+    contract = world.contracts[mark["contract"]]
+    text = storable(f"{type(error).__name__}: {error}")
+    return CaseDraft(
+        unit=world.unit,
+        kind="unknown",
+        contract=contract.contract,
+        subject=_subject(mark),
+        title=storable(f"A {contract.subject} cannot be planned: {text}"),
+        owner=contract.case_owner,
+        facts={"reason": text, "record": mark["subject_id"]},
+    )
 
 
 def write(world: World, conn: Connection, subjects: list[Subject], at: datetime) -> frozenset[int]:
+    """Bring handoffs, cases, clocks and effects in line with these plans; says which lanes have work now."""
     live = [s for s in subjects if s.handoff or s.plan.stance in (Stance.WANTED, Stance.ADOPTED, Stance.UNKNOWN)]
-    live = [s for s in live if s.handoff or s.plan.stance is not Stance.UNKNOWN or s.known.object]
     wait_for_parents(conn, live)
     live = brake(world, conn, live)
     fresh = [s for s in live if not s.handoff]
+    find_standing(conn, [s for s in live if s.plan.stance is Stance.WITHDRAWN])
     open_handoffs(world, conn, fresh, at)
-    renew_handoffs(conn, [s for s in live if s.was])
-    keep_inputs(conn, live)
+    renew_handoffs(world, conn, [s for s in live if s.was], at)
+    again(conn, keep_inputs(conn, live), 0.0)
     keep_cases(world, conn, live, at)
     going = [s for s in live if s.plan.stance in (Stance.WANTED, Stance.ADOPTED) and not s.plan.missing]
     changes = compare_all(conn, going, {s.handoff for s in fresh})
     lanes = apply(world, conn, going, changes, at)
-    withdrawn = [s for s in live if s.plan.stance is Stance.WITHDRAWN and s.was]
-    freeze(conn, withdrawn)
+    stopped = [s for s in live if s.was and (s.plan.missing or s.plan.stance in (Stance.WITHDRAWN, Stance.UNKNOWN))]
+    freeze(conn, stopped)
     again(conn, [s for s in going if changes[s.handoff].again])
     conn.execute(QUERIES.handoff.derive_states, {"ids": [s.handoff for s in going]})
     return lanes

@@ -14,6 +14,7 @@ from concordat.core.plan import Desired, Stance
 from concordat.core.states import EffectState
 from concordat.engine.cases import CaseDraft, open_cases
 from concordat.engine.matching.subject import Subject
+from concordat.engine.settling import free, put_back
 from concordat.engine.world import World
 from concordat.store.database import Connection, json_text
 from concordat.store.queries import QUERIES
@@ -35,6 +36,8 @@ def compare_all(conn: Connection, going: Sequence[Subject], fresh: set[int]) -> 
                     item=row["item"],
                     digest=row["digest"],
                     state=EffectState(row["state"]),
+                    done=row["done"],
+                    holds=row["holds"] or "",
                 )
             )
     return {s.handoff: compare(_wanted(s), existing[s.handoff], partial(_reaction, s.contract)) for s in going}
@@ -59,8 +62,7 @@ def apply(
     if changed:
         lanes |= _change(world, conn, changed, at)
     if new or changed:
-        rows = conn.execute(QUERIES.effect.unblock, {"handoffs": [s.handoff for s in going]}).fetchall()
-        lanes |= {row["lane_id"] for row in rows if row["lane_id"] is not None}
+        lanes |= free(world, conn, [s.handoff for s in going])
     return frozenset(lanes)
 
 
@@ -92,8 +94,7 @@ def _effect_row(
     at: datetime,
 ) -> dict[str, Any]:
     adopting = subject.plan.stance is Stance.ADOPTED
-    present = {e.step for e in subject.plan.effects} if desired.after else set()
-    after = [] if adopting else [step for step in desired.after if step in present]
+    after = () if adopting else desired.after
     operation = "adopt" if adopting else desired.operation
     return {
         "unit": subject.unit,
@@ -112,12 +113,14 @@ def _effect_row(
         "digest": desired.digest,
         "state": "blocked" if after or desired.kind == "emit" else "ready",
         "team": desired.owner,
-        "due_at": _due(world, desired, at),
+        "due_at": _due(world, subject.contract, desired, at),
     }
 
 
-def _due(world: World, desired: Desired, at: datetime) -> datetime | None:
-    return world.due(desired.owner, desired.due_span, at) if desired.due_span else None
+def _due(world: World, contract: Contract, desired: Desired, at: datetime) -> datetime | None:
+    """Whatever may have to wait has a time until when: its own, or that of the contract's cases."""
+    span = desired.due_span or (contract.cases.due.span if contract.cases and contract.cases.due else None)
+    return world.due(desired.owner, span, at) if span else None
 
 
 def _change(world: World, conn: Connection, changed: Sequence[tuple[Subject, Change]], at: datetime) -> set[int]:
@@ -134,12 +137,16 @@ def _change(world: World, conn: Connection, changed: Sequence[tuple[Subject, Cha
             "states": [c.state.value for _, c in full],
             "steps": [c.generation for _, c in full],
             "waits": [c.waits_for for _, c in full],
+            "afters": [",".join(c.desired.after) for _, c in full if c.desired],
+            "optionals": [c.desired.optional for _, c in full if c.desired],
+            "teams": [c.desired.owner for _, c in full if c.desired],
+            "dues": [_due(world, s.contract, c.desired, at) for s, c in full if c.desired],
         },
     ).fetchall()
     asked = [(s, c) for s, c in full if c.case]
     if asked:
         open_cases(conn, [_late_case(world, s, c, at) for s, c in asked])
-    settled = [c.id for _, c in full if not c.case]
+    settled = [*(c.id for _, c in full if not c.case), *rested]
     conn.execute(QUERIES.case.resolve_effects, {"effects": settled, "resolution": "the source was changed"})
     return {row["lane_id"] for row in rows if row["lane_id"] is not None}
 
@@ -164,7 +171,9 @@ def _late_case(world: World, subject: Subject, change: Change, at: datetime) -> 
     )
 
 
-def freeze(conn: Connection, withdrawn: Sequence[Subject]) -> None:
-    """What was not sent yet is not wanted any more; what stands is a decision for the case's owner."""
-    if withdrawn:
-        conn.execute(QUERIES.effect.supersede_unsent, {"handoffs": [s.handoff for s in withdrawn]})
+def freeze(conn: Connection, stopped: Sequence[Subject]) -> None:
+    """What was not sent yet shall not be sent; what stands is a decision for the case's owner."""
+    if stopped:
+        ids = [s.handoff for s in stopped]
+        conn.execute(QUERIES.effect.lock_work, {"ids": ids})
+        put_back(conn, ids)

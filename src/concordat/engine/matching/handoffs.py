@@ -56,7 +56,7 @@ def _state(subject: Subject) -> tuple[str, str]:
     if plan.stance is Stance.UNKNOWN:
         return "waiting", plan.reason or "a rule cannot be answered"
     if plan.stance is Stance.WITHDRAWN:
-        return ("withdrawn" if subject.was in ("", "planned", "withdrawn") else "withdrawing"), ""
+        return ("withdrawing" if subject.stands else "withdrawn"), ""
     if plan.missing:
         return "waiting", ", ".join(m.path for m in plan.missing)
     if plan.stance is Stance.ADOPTED:
@@ -64,8 +64,8 @@ def _state(subject: Subject) -> tuple[str, str]:
     return "planned", ""
 
 
-def renew_handoffs(conn: Connection, known: Sequence[Subject]) -> None:
-    """Keep what a new plan says of handoffs that exist; an idle one stays as it is."""
+def renew_handoffs(world: World, conn: Connection, known: Sequence[Subject], at: datetime) -> None:
+    """Keep what a new plan says of handoffs that exist; an idle one stays as it is. Withdrawn, its clocks stop."""
     known = [s for s in known if s.plan.stance is not Stance.IDLE]
     if not known:
         return
@@ -79,13 +79,29 @@ def renew_handoffs(conn: Connection, known: Sequence[Subject]) -> None:
             **_worth(known),
         },
     )
+    stopped = [s.handoff for s in known if s.plan.stance is Stance.WITHDRAWN]
+    if stopped:
+        conn.execute(QUERIES.handoff.stop_clocks, {"ids": stopped})
+    begun = [s for s in known if s.plan.stance is Stance.WANTED and s.was in ("waiting", "withdrawing", "withdrawn")]
+    _start_clocks(world, conn, begun, at)
 
 
-def keep_inputs(conn: Connection, live: Sequence[Subject]) -> None:
-    """Remember which records a handoff reads, so that their changes reach it."""
+def keep_inputs(conn: Connection, live: Sequence[Subject]) -> Sequence[Subject]:
+    """Remember which records a handoff reads, so that their changes reach it.
+
+    Gives back those whose records were changed while they were planned: the change did not know of them yet.
+    """
     pairs = [(k.id, s.handoff) for s in live for k in s.related.values() if k is not None]
-    if pairs:
-        conn.execute(QUERIES.handoff.keep_inputs, {"records": [p[0] for p in pairs], "handoffs": [p[1] for p in pairs]})
+    if not pairs:
+        return ()
+    parameters = {"records": [p[0] for p in pairs], "handoffs": [p[1] for p in pairs]}
+    new = {(row["record_id"], row["handoff_id"]) for row in conn.execute(QUERIES.handoff.keep_inputs, parameters)}
+    read = {id_: revision for s in live for id_, revision in s.revisions.items() if (id_, s.handoff) in new}
+    if not read:
+        return ()
+    steady = conn.execute(QUERIES.handoff.steady, {"ids": list(read), "revisions": list(read.values())})
+    moving = read.keys() - {row["id"] for row in steady}
+    return [s for s in live if any((id_, s.handoff) in new for id_ in moving & s.revisions.keys())]
 
 
 def _start_clocks(world: World, conn: Connection, fresh: Iterable[Subject], at: datetime) -> None:
@@ -110,15 +126,21 @@ def keep_cases(world: World, conn: Connection, live: Sequence[Subject], at: date
     ]
     if drafts:
         open_cases(conn, [d for d in drafts if d is not None])
-    waited = [s.handoff for s in live if s.was == "waiting"]
-    over = {s.handoff for s in live if not s.plan.missing and s.plan.stance in (Stance.WANTED, Stance.ADOPTED)}
-    cleared = [h for h in waited if h in over]
-    if cleared:
-        parameters = {
-            "handoffs": cleared,
-            "kinds": ["missing", "unknown", "withdrawn"],
-            "resolution": "the source was completed",
-        }
+    stopped = ("waiting", "withdrawing", "withdrawn")
+    _resolve(conn, [s for s in live if s.was in stopped and _goes(s)], ("missing", "unknown", "withdrawn"))
+    _resolve(
+        conn, [s for s in live if s.was == "waiting" and s.plan.stance is Stance.WITHDRAWN], ("missing", "unknown")
+    )
+
+
+def _goes(subject: Subject) -> bool:
+    return not subject.plan.missing and subject.plan.stance in (Stance.WANTED, Stance.ADOPTED)
+
+
+def _resolve(conn: Connection, subjects: Sequence[Subject], kinds: Sequence[str]) -> None:
+    if subjects:
+        says = "withdrawn" if "withdrawn" not in kinds else "the source was completed"
+        parameters = {"handoffs": [s.handoff for s in subjects], "kinds": list(kinds), "resolution": says}
         conn.execute(QUERIES.case.resolve_handoffs, parameters)
 
 
@@ -134,7 +156,7 @@ def _case(world: World, subject: Subject, at: datetime) -> CaseDraft | None:
         "due_at": world.due(contract.case_owner, span.span, at) if span else None,
     }
     if plan.stance is Stance.WITHDRAWN:
-        if subject.was in ("", "withdrawn"):
+        if not subject.stands or subject.was in ("withdrawing", "withdrawn"):
             return None
         return CaseDraft(
             kind="withdrawn",

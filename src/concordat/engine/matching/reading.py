@@ -14,10 +14,11 @@ from concordat.engine.world import World
 from concordat.store.database import Connection
 from concordat.store.queries import QUERIES
 
-__all__ = ["again", "find_handoffs", "read", "wait_for_parents"]
+__all__ = ["again", "find_handoffs", "find_standing", "read", "wait_for_parents"]
 
 PARENT_WAIT = 2.0
-"""Seconds until a handoff whose parent is not readable yet is planned again."""
+"""Seconds until a handoff whose parent is not readable yet is planned again; it grows with the handoff's age."""
+PARENT_WAIT_MOST = 60.0
 
 
 def read(world: World, conn: Connection, marks: Sequence[Mapping[str, Any]]) -> list[Subject]:
@@ -78,6 +79,7 @@ def _relate(conn: Connection, members: Sequence[Subject], name: str) -> None:
     for row in rows:
         for member in wanted[row["connection"], row["ref"]]:
             member.related[name] = _known(row)
+            member.revisions[row["id"]] = row["revision"]
 
 
 def find_handoffs(conn: Connection, subjects: Sequence[Subject]) -> None:
@@ -89,7 +91,16 @@ def find_handoffs(conn: Connection, subjects: Sequence[Subject]) -> None:
     )
     for row in rows:
         subject = by_key[row["contract"], row["subject_id"]]
-        subject.handoff, subject.was = row["id"], row["state"]
+        subject.handoff, subject.was, subject.age = row["id"], row["state"], row["age"]
+
+
+def find_standing(conn: Connection, withdrawn: Sequence[Subject]) -> None:
+    """Find out of which withdrawn handoffs something stands in a target, or may."""
+    if withdrawn:
+        rows = conn.execute(QUERIES.handoff.standing, {"ids": [s.handoff for s in withdrawn]})
+        standing = {row["handoff_id"] for row in rows}
+        for subject in withdrawn:
+            subject.stands = subject.handoff in standing
 
 
 def wait_for_parents(conn: Connection, live: Sequence[Subject]) -> None:
@@ -114,7 +125,9 @@ def wait_for_parents(conn: Connection, live: Sequence[Subject]) -> None:
                 "traceparent": lacking[0].traceparent,
             },
         )
-    again(conn, [s for s in lacking if s.plan.stance in (Stance.WANTED, Stance.ADOPTED)], PARENT_WAIT)
+    for subject in lacking:
+        if subject.plan.stance in (Stance.WANTED, Stance.ADOPTED):
+            again(conn, [subject], min(max(PARENT_WAIT, subject.age / 4), PARENT_WAIT_MOST))
 
 
 def _fields(subject: Subject) -> dict[str, Mapping[str, Any]]:

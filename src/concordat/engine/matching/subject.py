@@ -26,6 +26,12 @@ class Subject:
     plan: Plan = field(default_factory=lambda: Plan(stance=Stance.IDLE))
     handoff: int = 0
     was: str = ""
+    age: float = 0.0
+    """Seconds since the handoff was opened."""
+    stands: bool = False
+    """Something of it stands in a target, or may."""
+    revisions: dict[int, int] = field(default_factory=dict)
+    """Related record to the revision that was read."""
 
     @property
     def key(self) -> Key:

@@ -22,6 +22,11 @@ WHERE handoff_id = ANY(%(handoffs)s::bigint[]) AND kind = ANY(%(kinds)s::text[])
 UPDATE "case" SET state = 'resolved', resolved_at = app_now(), resolution = %(resolution)s
 WHERE effect_id = ANY(%(effects)s::bigint[]) AND state <> 'resolved';
 
+-- name: resolve_subjects
+-- The trouble of these subjects, which may have no handoff, is over by itself.
+UPDATE "case" SET state = 'resolved', resolved_at = app_now(), resolution = %(resolution)s
+WHERE kind = %(kind)s AND subject = ANY(%(subjects)s::text[]) AND state <> 'resolved';
+
 -- name: resolve_brake
 -- A person released the brake of this contract.
 UPDATE "case" SET state = 'resolved', resolved_at = app_now(), resolution = %(resolution)s

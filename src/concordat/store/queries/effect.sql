@@ -1,7 +1,7 @@
 -- name: of_handoffs
 -- Present effects of handoffs that are planned again; their work rows are locked, so nobody sends meanwhile.
-SELECT e.id, e.handoff_id, e.step, e.item, e.kind, e.digest, e.state, e.generation, e.link_id, e.optional
-FROM effect e LEFT JOIN work w ON w.effect_id = e.id
+SELECT e.id, e.handoff_id, e.step, e.item, e.digest, e.state, e.applied_at IS NOT NULL AS done, l.digest AS holds
+FROM effect e LEFT JOIN link l ON l.id = e.link_id
 WHERE e.handoff_id = ANY(%(ids)s::bigint[])
 ORDER BY e.id;
 
@@ -57,11 +57,13 @@ SELECT DISTINCT lane_id FROM made WHERE state = 'ready';
 -- name: change
 -- What a new plan does to effects that exist: the next generation of their desired document, or a hold.
 WITH asked AS (
-  SELECT * FROM unnest(%(ids)s::bigint[], %(desired)s::jsonb[], %(digests)s::text[], %(states)s::text[], %(steps)s::int[], %(waits)s::text[])
-         AS t(id, desired, digest, state, step, waits_for)
+  SELECT * FROM unnest(%(ids)s::bigint[], %(desired)s::jsonb[], %(digests)s::text[], %(states)s::text[], %(steps)s::int[], %(waits)s::text[],
+                       %(afters)s::text[], %(optionals)s::boolean[], %(teams)s::text[], %(dues)s::timestamptz[])
+         AS t(id, desired, digest, state, step, waits_for, after, optional, team, due_at)
 ), changed AS (
   UPDATE effect e SET desired = a.desired, digest = a.digest, state = a.state, generation = e.generation + a.step, tries = 0,
-         waits_for = a.waits_for, error = '', error_class = '', failing_since = NULL,
+         waits_for = a.waits_for, error = '', error_class = '', failing_since = NULL, alerted_at = NULL,
+         after = coalesce(string_to_array(nullif(a.after, ''), ','), '{}'), optional = a.optional, owner = a.team, due_at = a.due_at,
          ready_at = CASE WHEN a.state = 'ready' THEN app_now() ELSE e.ready_at END,
          applied_at = CASE WHEN a.state IN ('ready', 'blocked') THEN NULL ELSE e.applied_at END,
          verified_at = CASE WHEN a.state IN ('ready', 'blocked') THEN NULL ELSE e.verified_at END
@@ -182,7 +184,10 @@ WITH freed AS (
     AND NOT EXISTS (
       SELECT FROM effect p WHERE p.handoff_id = e.handoff_id AND p.step = ANY(e.after)
         AND p.state NOT IN ('applied', 'verified', 'skipped', 'superseded', 'undone')
-        AND NOT (p.optional AND p.state IN ('held', 'pending')))
+        AND NOT (p.optional AND p.state IN ('held', 'pending') AND NOT EXISTS (
+          SELECT FROM link l CROSS JOIN jsonb_each(e.desired) AS d
+          WHERE l.id = p.link_id AND l.ref IS NULL AND d.value -> '$ref' ->> 'object' = l.object
+            AND (d.value -> '$ref' ->> 'owner')::bigint = l.owner_id)))
 ), moved AS (
   UPDATE effect e SET state = CASE WHEN e.kind = 'emit' THEN 'verified' ELSE 'ready' END, ready_at = app_now(),
          applied_at = CASE WHEN e.kind = 'emit' THEN app_now() END, verified_at = CASE WHEN e.kind = 'emit' THEN app_now() END
@@ -212,6 +217,8 @@ UPDATE effect SET state = 'superseded', waits_for = '' WHERE id = ANY(%(ids)s::b
 -- Whatever these handoffs have not sent yet is not wanted any more.
 WITH gone AS (
   UPDATE effect SET state = 'superseded', waits_for = '' WHERE handoff_id = ANY(%(handoffs)s::bigint[])
-  AND state IN ('blocked', 'ready', 'pending', 'held') RETURNING id
+  AND (state IN ('blocked', 'ready', 'pending') OR (state = 'held' AND applied_at IS NULL)) RETURNING id
+), idle AS (
+  DELETE FROM work w USING gone g WHERE w.effect_id = g.id
 )
-DELETE FROM work w USING gone g WHERE w.effect_id = g.id;
+SELECT id FROM gone;

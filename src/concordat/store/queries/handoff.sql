@@ -28,17 +28,17 @@ ON CONFLICT (contract, subject_id) DO UPDATE SET due_at = least(d.due_at, exclud
 
 -- name: records_by_id
 -- Records as the planner sees them.
-SELECT id, unit, connection, object, ref, fields, changed_at, deleted FROM record WHERE id = ANY(%(ids)s::bigint[]);
+SELECT id, unit, connection, object, ref, fields, changed_at, deleted, revision FROM record WHERE id = ANY(%(ids)s::bigint[]);
 
 -- name: records_by_ref
 -- Related records by the reference that a field holds.
-SELECT r.id, r.unit, r.connection, r.object, r.ref, r.fields, r.changed_at, r.deleted
+SELECT r.id, r.unit, r.connection, r.object, r.ref, r.fields, r.changed_at, r.deleted, r.revision
 FROM unnest(%(connections)s::text[], %(objects)s::text[], %(refs)s::text[]) AS t(connection, object, ref)
 JOIN record r ON r.connection = t.connection AND r.object = t.object AND r.ref = t.ref;
 
 -- name: lock_handoffs
 -- Handoffs of these subjects, locked in one order so that planners and settlers never wait in a circle.
-SELECT h.id, h.contract, h.subject_id, h.state, h.waits_for, h.plan_digest, h.correlation_id
+SELECT h.id, h.contract, h.subject_id, h.state, extract(epoch FROM app_now() - h.opened_at)::float8 AS age
 FROM handoff h JOIN unnest(%(contracts)s::text[], %(subjects)s::bigint[]) AS t(contract, subject_id)
   ON h.subject_id = t.subject_id AND h.contract = t.contract
 ORDER BY h.id FOR UPDATE OF h;
@@ -65,15 +65,36 @@ FROM unnest(%(ids)s::bigint[], %(states)s::text[], %(titles)s::text[], %(waits)s
 WHERE h.id = t.id;
 
 -- name: keep_inputs
--- Which records a handoff reads.
+-- Which records a handoff reads; says which of them are new to it.
 INSERT INTO handoff_input (record_id, handoff_id)
 SELECT DISTINCT t.record_id, t.handoff_id FROM unnest(%(records)s::bigint[], %(handoffs)s::bigint[]) AS t(record_id, handoff_id)
 ORDER BY 1, 2
-ON CONFLICT DO NOTHING;
+ON CONFLICT DO NOTHING RETURNING record_id, handoff_id;
+
+-- name: steady
+-- Records that are still as they were read, kept so until the commit; one that somebody changes at this moment is not.
+SELECT r.id FROM record r JOIN unnest(%(ids)s::bigint[], %(revisions)s::int[]) AS t(id, revision)
+  ON t.id = r.id AND t.revision = r.revision
+FOR SHARE OF r SKIP LOCKED;
 
 -- name: lock_for_settling
 -- Locks the handoffs of these effects, in the same order as every planner.
-SELECT h.id FROM handoff h WHERE h.id = ANY(%(ids)s::bigint[]) ORDER BY h.id FOR UPDATE;
+SELECT h.id, h.state FROM handoff h WHERE h.id = ANY(%(ids)s::bigint[]) ORDER BY h.id FOR UPDATE;
+
+-- name: stopped
+-- Handoffs of which nothing more may be sent: withdrawn, or without an answer to a rule.
+SELECT h.id FROM handoff h WHERE h.id = ANY(%(ids)s::bigint[])
+  AND (h.state IN ('withdrawing', 'withdrawn', 'cancelled')
+       OR EXISTS (SELECT FROM "case" c WHERE c.handoff_id = h.id AND c.kind IN ('missing', 'unknown') AND c.state <> 'resolved'));
+
+-- name: standing
+-- Handoffs of which something stands in a target, or may.
+SELECT DISTINCT handoff_id FROM effect WHERE handoff_id = ANY(%(ids)s::bigint[]) AND kind = 'put'
+  AND (state IN ('sending', 'in_doubt', 'applied', 'verified', 'undoing') OR applied_at IS NOT NULL);
+
+-- name: stop_clocks
+-- The promises of withdrawn handoffs run no further; what was met or broken stays on record.
+DELETE FROM service_level WHERE handoff_id = ANY(%(ids)s::bigint[]) AND met_at IS NULL AND breached_at IS NULL;
 
 -- name: derive_states
 -- The state of a handoff follows from its required effects, by this one statement.
@@ -81,16 +102,16 @@ UPDATE handoff h
 SET state = s.state, waits_for = s.waits_for, changed_at = app_now(),
     settled_at = CASE WHEN s.state = 'in_step' THEN coalesce(h.settled_at, app_now()) END
 FROM (
-  SELECT handoff_id,
+  SELECT i.id AS handoff_id,
          CASE WHEN bool_or(kind = 'adopt') THEN 'adopted'
               WHEN bool_or(state = 'held') THEN 'partial'
               WHEN bool_or(state = 'pending') THEN 'waiting'
-              WHEN bool_and(state IN ('applied', 'verified', 'skipped', 'superseded', 'undone')) THEN 'in_step'
+              WHEN coalesce(bool_and(state IN ('applied', 'verified', 'skipped', 'superseded', 'undone')), true) THEN 'in_step'
               WHEN bool_and(state IN ('blocked', 'ready') AND tries = 0) THEN 'planned'
               ELSE 'converging' END AS state,
          coalesce(min(waits_for) FILTER (WHERE state IN ('pending', 'held', 'in_doubt') AND waits_for <> ''), '') AS waits_for
-  FROM effect WHERE handoff_id = ANY(%(ids)s::bigint[]) AND NOT optional
-  GROUP BY handoff_id
+  FROM unnest(%(ids)s::bigint[]) AS i(id) LEFT JOIN effect e ON e.handoff_id = i.id AND NOT e.optional
+  GROUP BY i.id
 ) s
 WHERE h.id = s.handoff_id AND h.state NOT IN ('withdrawing', 'withdrawn', 'cancelled')
   AND NOT EXISTS (SELECT FROM "case" c WHERE c.handoff_id = h.id AND c.kind IN ('missing', 'unknown', 'brake') AND c.state <> 'resolved')

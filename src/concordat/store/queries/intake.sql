@@ -49,8 +49,8 @@ WHERE h.connection = %(connection)s AND h.object = t.object AND h.ref = t.ref;
 SELECT connection, min(due_at) AS due_at FROM hint GROUP BY connection;
 
 -- name: keep_records
--- Merges what a source holds now: never an older version over a newer one. A change leaves a version behind, an event
--- in the journal, the numbers that people search by, and one dirty mark per handoff that reads the record.
+-- Merges what a source holds now: never an older version over a newer one. A change leaves a version behind and an
+-- event in the journal; who must be planned again is `mark_readers`.
 WITH incoming AS (
   SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb)
          AS t(object text, ref text, version text, fields jsonb, extra jsonb, digest text, url text, deleted boolean,
@@ -84,17 +84,21 @@ WITH incoming AS (
          object || CASE WHEN deleted THEN '.deleted' WHEN revision = 1 THEN '.created' ELSE '.changed' END,
          '/connections/' || %(connection)s, %(connection)s || ':' || ref,
          jsonb_build_object('version', version), %(correlation_id)s, %(traceparent)s, app_now() FROM changed
-), marked AS (
-  INSERT INTO dirty AS d (contract, subject_id, due_at, correlation_id, traceparent)
-  SELECT DISTINCT ON (contract, subject_id) contract, subject_id, app_now(), %(correlation_id)s, %(traceparent)s FROM (
-    SELECT s.contract, c.id AS subject_id FROM changed c
-    JOIN unnest(%(contracts)s::text[], %(subjects)s::text[]) AS s(contract, object) ON s.object = c.object
-    UNION ALL
-    SELECT h.contract, h.subject_id FROM changed c JOIN handoff_input i ON i.record_id = c.id JOIN handoff h ON h.id = i.handoff_id
-  ) touched ORDER BY contract, subject_id
-  ON CONFLICT (contract, subject_id) DO UPDATE SET due_at = least(d.due_at, excluded.due_at)
 )
 SELECT id, object, ref FROM changed;
+
+-- name: mark_readers
+-- One dirty mark per handoff that is about these records or reads them. A statement of its own, after the change: a
+-- plan that read the old record has then either kept its input where this sees it, or finds the record locked.
+INSERT INTO dirty AS d (contract, subject_id, due_at, correlation_id, traceparent)
+SELECT DISTINCT ON (contract, subject_id) contract, subject_id, app_now(), %(correlation_id)s, %(traceparent)s FROM (
+  SELECT s.contract, c.id AS subject_id FROM unnest(%(ids)s::bigint[], %(objects)s::text[]) AS c(id, object)
+  JOIN unnest(%(contracts)s::text[], %(subjects)s::text[]) AS s(contract, object) ON s.object = c.object
+  UNION ALL
+  SELECT h.contract, h.subject_id FROM handoff_input i JOIN handoff h ON h.id = i.handoff_id
+  WHERE i.record_id = ANY(%(ids)s::bigint[])
+) touched ORDER BY contract, subject_id
+ON CONFLICT (contract, subject_id) DO UPDATE SET due_at = least(d.due_at, excluded.due_at);
 
 -- name: keep_numbers
 -- Every number that people know a record by.
