@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -130,6 +131,7 @@ class _Screen:
         self.plot: Plot | None = None
         self._live = live
         self._now = ""
+        self._began = time.monotonic()
 
     def said(self, text: str) -> None:
         """What is being done now."""
@@ -137,7 +139,7 @@ class _Screen:
         if self._live:
             self._live.update(Group(Text(f"{text} …", style="bold")))
         else:
-            err.print(f"… {text}", soft_wrap=True)
+            err.print(f"… {time.monotonic() - self._began:5.1f} s  {text}", soft_wrap=True, markup=False)
 
     def seen(self, board: Board) -> None:
         """How the deals stand."""

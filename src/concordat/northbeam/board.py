@@ -21,6 +21,7 @@ class Board:
     def __init__(self) -> None:
         self._wholes: dict[int, Row] = {}
         self._deals: dict[str, int] = {}
+        self._trouble = ""
 
     def read(self, up: Up) -> bool:
         """Read what changed; False while nobody answers."""
@@ -31,8 +32,10 @@ class Board:
                     self._wholes[handoff["id"]] = up.api.handoff(handoff["id"])
                 if handoff["contract"] == CONTRACT:
                     self._deals[handoff["subject"]["ref"]] = handoff["id"]
-        except Away:
+        except Away as trouble:
+            self._trouble = str(trouble)
             return False
+        self._trouble = ""
         return True
 
     def whole(self, deal: str) -> Row | None:
@@ -55,7 +58,8 @@ class Board:
     def open_ones(self, plot: Plot) -> str:
         """Name what is not where it must end, and why."""
         deals = [deal for deal in plot.deals if not self._there(deal)]
-        said = [f"{deal.number} {self._why(deal.id)}" for deal in deals]
+        said = [self._trouble] if self._trouble else []
+        said += [f"{deal.number} {self._why(deal.id)}" for deal in deals]
         said += [f"{w['contract']} {w['title']} {w['state']} {w['waits_for']}".rstrip() for w in self._moving()]
         return "; ".join(said[:8]) or "nothing"
 

@@ -173,6 +173,8 @@ def _by_hand(old: Row, account: Row) -> dict[str, dict[str, list[Row]]]:
     """Put what people made long ago for the old deal into PSA and ERP."""
     cents = int(Decimal(old["Amount"]) * 100)
     project = {"title": old["Name"], "currency": old["CurrencyIsoCode"], "price_in_cents": cents}
-    customer = {"id": "900", "companyName": account["Name"], "subsidiary": {"id": "1"}}
-    job = {"id": "901", "companyName": old["Name"], "subsidiary": {"id": "1"}, "parent": {"id": "900"}}
+    shared = {"subsidiary": {"id": "1"}}
+    customer = {"id": "900", "entityId": account["AccountNumber"], "companyName": account["Name"], **shared}
+    number = {"id": "901", "entityId": old["Deal_Number__c"]}
+    job = {**number, "companyName": old["Name"], "parent": {"id": "900"}, **shared}
     return {"kantata": {"workspaces": [project]}, "netsuite": {"customer": [customer], "job": [job]}}
