@@ -36,22 +36,35 @@ WHERE e.state IN ('pending', 'in_doubt') AND e.lane_id IS NOT NULL AND NOT EXIST
 ON CONFLICT DO NOTHING RETURNING effect_id;
 
 -- name: overdue
--- What waits past its due time and nobody was told of, for one alert per cause and owner.
-WITH late AS (
-  UPDATE effect e SET alerted_at = app_now()
-  WHERE e.state IN ('pending', 'held', 'in_doubt') AND e.due_at <= app_now() AND e.alerted_at IS NULL
-  RETURNING e.id, e.unit, e.owner, CASE WHEN e.waits_for <> '' THEN e.waits_for ELSE e.error END AS cause, e.handoff_id
+-- One alert per cause and owner: at the first due time it takes all that waits for that cause, and while it stands what comes due later joins it.
+WITH due AS (
+  SELECT DISTINCT unit, owner, CASE WHEN waits_for <> '' THEN waits_for ELSE error END AS cause FROM effect
+  WHERE state IN ('pending', 'held', 'in_doubt') AND due_at <= app_now() AND alerted_at IS NULL
+), late AS (
+  UPDATE effect e SET alerted_at = app_now() FROM due d
+  WHERE e.state IN ('pending', 'held', 'in_doubt') AND e.due_at IS NOT NULL AND e.alerted_at IS NULL
+    AND e.unit = d.unit AND e.owner = d.owner AND CASE WHEN e.waits_for <> '' THEN e.waits_for ELSE e.error END = d.cause
+  RETURNING e.id, d.unit, d.owner, d.cause
+), standing AS (
+  SELECT DISTINCT ON (a.unit, a.owner, a.cause) a.unit, a.owner, a.cause, a.id, a.effects FROM alert a JOIN due d USING (unit, owner, cause)
+  WHERE EXISTS (SELECT FROM effect e WHERE e.id = ANY(a.effects) AND e.alerted_at IS NOT NULL AND e.state IN ('pending', 'held', 'in_doubt')
+                AND CASE WHEN e.waits_for <> '' THEN e.waits_for ELSE e.error END = a.cause)
+  ORDER BY a.unit, a.owner, a.cause, a.id DESC
+), whole AS (
+  SELECT l.unit, l.owner, l.cause, s.id AS alert, ARRAY(SELECT unnest(coalesce(s.effects, '{}')) UNION SELECT unnest(array_agg(l.id)) ORDER BY 1) AS effects
+  FROM late l LEFT JOIN standing s USING (unit, owner, cause) GROUP BY l.unit, l.owner, l.cause, s.id, s.effects
 ), priced AS (
-  SELECT l.unit, l.owner, l.cause, count(*) AS items, array_agg(l.id ORDER BY l.id) AS effects FROM late l GROUP BY 1, 2, 3
-), money AS (
   SELECT unit, owner, cause, jsonb_object_agg(value_currency, total::text) AS money FROM (
-    SELECT l.unit, l.owner, l.cause, h.value_currency, sum(h.value_amount) AS total
-    FROM (SELECT DISTINCT unit, owner, cause, handoff_id FROM late) l JOIN handoff h ON h.id = l.handoff_id
-    WHERE h.value_currency IS NOT NULL GROUP BY 1, 2, 3, 4) sums GROUP BY 1, 2, 3
+    SELECT x.unit, x.owner, x.cause, h.value_currency, sum(h.value_amount) AS total
+    FROM (SELECT DISTINCT w.unit, w.owner, w.cause, e.handoff_id FROM whole w JOIN effect e ON e.id = ANY(w.effects)) x
+    JOIN handoff h ON h.id = x.handoff_id WHERE h.value_currency IS NOT NULL GROUP BY 1, 2, 3, 4) sums GROUP BY 1, 2, 3
+), grown AS (
+  UPDATE alert a SET items = cardinality(w.effects), effects = w.effects, money = coalesce(p.money, '{}')
+  FROM whole w LEFT JOIN priced p USING (unit, owner, cause) WHERE a.id = w.alert
 )
 INSERT INTO alert (unit, kind, owner, cause, items, money, effects, raised_at)
-SELECT p.unit, 'overdue', p.owner, p.cause, p.items, coalesce(m.money, '{}'), p.effects, app_now()
-FROM priced p LEFT JOIN money m USING (unit, owner, cause)
+SELECT w.unit, 'overdue', w.owner, w.cause, cardinality(w.effects), coalesce(p.money, '{}'), w.effects, app_now()
+FROM whole w LEFT JOIN priced p USING (unit, owner, cause) WHERE w.alert IS NULL
 RETURNING id, unit, owner, cause, items, money;
 
 -- name: clocks
