@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 from tests.outside.firm import Firm
 from tests.outside.story import Deal
 
-__all__ = ["DONE", "Before", "in_step", "step", "written_once"]
+__all__ = ["DONE", "Before", "await_in_step", "in_step", "step", "written_once"]
 
 DONE = {"verified", "applied"}
+MADE = {"create", "upsert", "insert"}
 STEPS = {
     "client_in_erp": "client",
     "project_in_psa": "project",
@@ -38,10 +40,8 @@ class Before:
     def creates(self) -> Mapping[str, int]:
         """How many committed writes made something, by word."""
         lines = {word: lines[self.lines[word] :] for word, lines in self.firm.ledgers().items()}
-        counts = {
-            word: sum(line["operation"] in {"create", "upsert"} for line in found) for word, found in lines.items()
-        }
-        return {word: times for word, times in counts.items() if times}
+        made = {word: [line for line in found if line["operation"] in MADE] for word, found in lines.items()}
+        return {word: len(found) for word, found in made.items() if found}
 
     def writes(self, word: str) -> Sequence[Mapping[str, Any]]:
         """The committed writes of one word since then."""
@@ -62,6 +62,30 @@ def in_step(firm: Firm, deals: Sequence[Deal], contract: str = "opportunity-to-p
     """Whether the handoffs of all these deals are in step."""
     states = {h["subject"]["ref"]: h["state"] for h in firm.api.handoffs(contract)}
     return all(states.get(deal.id) == "in_step" for deal in deals)
+
+
+def await_in_step(
+    firm: Firm, deals: Sequence[Deal], *, within: float = 60, contract: str = "opportunity-to-project"
+) -> None:
+    """Wait until all these deals are in step; say what stands still when they are not."""
+    end = time.monotonic() + within
+    while not in_step(firm, deals, contract):
+        if time.monotonic() > end:
+            still = "\n".join(_standing(firm, deal, contract) for deal in deals)
+            raise AssertionError(f"waited {within:.0f} s in vain for deals to be in step:\n{still}")
+        time.sleep(0.2)
+
+
+def _standing(firm: Firm, deal: Deal, contract: str) -> str:
+    whole = firm.api.of(deal.id, contract)
+    steps = whole["steps"] if whole else ()
+    open_ = [one for one in steps if one["state"] not in DONE]
+    told = "; ".join(
+        f"{one['step']} {one['state']} {one['waits_for'] or one['error']} next {one['next_at']} "
+        f"after {[(a['act'], a['outcome'], a['at'][11:23]) for a in one['attempts']]}"
+        for one in open_
+    )
+    return f"{deal.name}: {whole['state'] if whole else 'no handoff'}: {told}"
 
 
 def written_once(firm: Firm, before: Before, deals: Sequence[Deal]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.outside.books import Before, in_step, step, written_once
+from tests.outside.books import Before, await_in_step, step, written_once
 from tests.outside.conftest import MakeFirm
 from tests.outside.firm import Firm
 from tests.outside.story import Deal, Story, crm_records
@@ -16,6 +16,8 @@ from tests.outside.wait import until
 
 Kill = Callable[[Firm, Deal], None]
 LAG = 4.0
+SETTLED = 450.0
+"""Seconds: a call to the PSA that was cut off on its way stays in doubt for six minutes, as its facts say."""
 TO_CREATE = {"object": "workspaces", "operation": "create"}
 
 
@@ -64,7 +66,7 @@ def test_killed_at_the_worst_moment(firm: Firm, story: Story, kill: Kill) -> Non
     firm.twins["crm"].seed(crm_records([deal]))
     kill(firm, deal)
     firm.begin()
-    until("the deal to be in step", lambda: in_step(firm, [deal]), within=60)
+    await_in_step(firm, [deal], within=60)
     written_once(firm, before, [deal])
 
 
@@ -80,21 +82,6 @@ def kill_at_random(firm: Firm, chance: random.Random, moments: int, *, within: f
 
 
 @pytest.mark.slow
-def test_one_deal_killed_at_random(firm: Firm, story: Story, chance: random.Random) -> None:
-    deal, before = story.deal(), Before(firm)
-    psa = firm.twins["psa"]
-    psa.fault("stale_read", seconds=LAG)
-    psa.fault("latency", seconds=chance.uniform(0.1, 0.8))
-    psa.fault("commit_then_drop", key=deal.name, nth=1, **TO_CREATE)
-    firm.twins["crm"].seed(crm_records([deal]))
-    firm.crm("win_deal", id=deal.id)
-    kill_at_random(firm, chance, 4, within=3)
-    firm.wait()
-    until("the deal to be in step", lambda: in_step(firm, [deal]), within=90)
-    written_once(firm, before, [deal])
-
-
-@pytest.mark.slow
 def test_killed_ten_times_under_load(make_firm: MakeFirm, story: Story, chance: random.Random) -> None:
     firm = make_firm().play()
     firm.twins["hr"].seed(story.people())
@@ -106,6 +93,8 @@ def test_killed_ten_times_under_load(make_firm: MakeFirm, story: Story, chance: 
         firm.twins[name].fault("latency", seconds=0.2, rate=0.5)
         firm.twins[name].fault("commit_then_drop", operation="write", rate=0.1)
     firm.twins["psa"].fault("stale_read", seconds=LAG)
+    firm.twins["psa"].fault("commit_then_drop", key=deals[0].name, nth=1, **TO_CREATE)
+    firm.twins["crm"].fault("push_duplicate")
     for deal in deals[:10]:
         firm.crm("win_deal", id=deal.id)
     kill_at_random(firm, chance, 5, within=2.5)
@@ -113,5 +102,5 @@ def test_killed_ten_times_under_load(make_firm: MakeFirm, story: Story, chance: 
         firm.crm("win_deal", id=deal.id)
     kill_at_random(firm, chance, 5, within=2.5)
     firm.wait()
-    until("twenty deals to be in step", lambda: in_step(firm, deals), within=180, every=0.5)
+    await_in_step(firm, deals, within=SETTLED)
     written_once(firm, before, deals)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.outside.books import Before, in_step, step, written_once
+from tests.outside.books import Before, await_in_step, step, written_once
 from tests.outside.conftest import MakeFirm
 from tests.outside.firm import Firm
 from tests.outside.story import Deal, Story, crm_records
@@ -61,7 +61,7 @@ class Watched:
 
 def the_story_is_right(firm: Firm, before: Before, watched: Watched) -> None:
     deal = watched.deal
-    until("the deal to be in step", lambda: in_step(firm, [deal]), within=60)
+    await_in_step(firm, [deal])
     written_once(firm, before, [deal])
     assert watched.project.index("in_doubt") < watched.project.index("verified"), watched.project
     assert "partial" not in watched.handoff, watched.handoff
