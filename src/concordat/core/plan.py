@@ -97,6 +97,7 @@ class Desired:
     record_key: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
+    """Of the document and the target object it is for: another client's equal document is another one."""
     after: tuple[str, ...] = ()
     optional: bool = False
     owner: str = ""
@@ -292,7 +293,7 @@ class _PlannedStep:
             place=place,
             record_key=key,
             fields=document,
-            digest=digest(document),
+            digest=digest({"for": key, "fields": document}),
             after=step.after,
             optional=step.optional,
             owner=step.owner or self.contract.case_owner,

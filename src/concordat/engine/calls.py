@@ -5,6 +5,7 @@ No transaction is open while a vendor is asked. Every claimed row comes back wit
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any, Literal, TypeVar
 from concordat.core.agree import disagreements
 from concordat.core.keys import write_key
 from concordat.engine.world import Lane, World, log
-from concordat.errors import Bug, Unavailable, UnknownOutcome, VendorError
+from concordat.errors import Bug, Busy, Unavailable, UnknownOutcome, VendorError
 from concordat.sdk.spec import Answer, CallContext, Connector, ObjectFacts, Observed, WriteIntent, WriteResult
 from concordat.telemetry import call_span
 
@@ -26,6 +27,12 @@ Act = Literal["write", "resolve", "verify", "ask", "adopt", "unchanged", "later"
 T = TypeVar("T")
 CALL_TIMEOUT = 30.0
 """Seconds; far below the ten minutes of a claim, so no call outlives its lease."""
+
+
+FRESH = 60.0
+"""Seconds after its claim within which a call must begin. A process that slept longer was presumed dead meanwhile, and
+its old document would overwrite a newer one; with the call's own timeout this stays below the lease, and well within
+the settle windows of targets without a unique key."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +64,8 @@ class Claimed:
     failing_since: datetime | None
     settle_by: datetime | None
     applied_at: datetime | None = None
+    until: float = math.inf
+    """On this process's monotonic clock: a call that has not begun by then is not made (the process was stopped)."""
 
     @classmethod
     def of(cls, row: Mapping[str, Any], lane: Lane, refs: Mapping[Any, Mapping[str, Any]], at: datetime) -> Claimed:
@@ -86,6 +95,7 @@ class Claimed:
             failing_since=row["failing_since"],
             settle_by=row["settle_by"],
             applied_at=row["applied_at"],
+            until=time.monotonic() + FRESH,
         )
 
     def intent(self, lane: Lane) -> WriteIntent:
@@ -360,6 +370,9 @@ def _guarded(
 ) -> T | VendorError:
     """Make one vendor call: span, correlation, deadline; what a connector did not translate is doubt."""
     first = rows[0]
+    if time.monotonic() > first.until:
+        log.warning("call.late", connection=lane.connection, object=lane.object, act=act, rows=len(rows))
+        return Busy("claimed too long ago; not called")
     with call_span(lane.connection, lane.object, act, items=len(rows), parent=first.traceparent) as traceparent:
         ctx = CallContext(correlation_id=first.correlation_id, traceparent=traceparent, timeout=CALL_TIMEOUT)
         try:

@@ -128,6 +128,9 @@ def _change(world: World, conn: Connection, changed: Sequence[tuple[Subject, Cha
     rested = [c.id for _, c in changed if c.desired is None]
     if rested:
         conn.execute(QUERIES.effect.supersede, {"ids": rested})
+    links = [_link_row(s, c.desired) for s, c in full if c.desired and c.desired.kind == "put"]
+    if links:
+        conn.execute(QUERIES.effect.reserve_links, {"rows": json_text(links)})
     rows = conn.execute(
         QUERIES.effect.change,
         {
@@ -141,6 +144,10 @@ def _change(world: World, conn: Connection, changed: Sequence[tuple[Subject, Cha
             "optionals": [c.desired.optional for _, c in full if c.desired],
             "teams": [c.desired.owner for _, c in full if c.desired],
             "dues": [_due(world, s.contract, c.desired, at) for s, c in full if c.desired],
+            "owners": [c.desired.owner_id for _, c in full if c.desired],
+            "connections": [c.desired.system for _, c in full if c.desired],
+            "objects": [c.desired.object for _, c in full if c.desired],
+            "places": [c.desired.place for _, c in full if c.desired],
         },
     ).fetchall()
     asked = [(s, c) for s, c in full if c.case]

@@ -55,15 +55,20 @@ WITH wanted AS (
 SELECT DISTINCT lane_id FROM made WHERE state = 'ready';
 
 -- name: change
--- What a new plan does to effects that exist: the next generation of their desired document, or a hold.
+-- What a new plan does to effects that exist: the next generation of their desired document, or a hold. A document for
+-- another owner (the deal belongs to another client now) is for another target object.
 WITH asked AS (
   SELECT * FROM unnest(%(ids)s::bigint[], %(desired)s::jsonb[], %(digests)s::text[], %(states)s::text[], %(steps)s::int[], %(waits)s::text[],
-                       %(afters)s::text[], %(optionals)s::boolean[], %(teams)s::text[], %(dues)s::timestamptz[])
-         AS t(id, desired, digest, state, step, waits_for, after, optional, team, due_at)
+                       %(afters)s::text[], %(optionals)s::boolean[], %(teams)s::text[], %(dues)s::timestamptz[],
+                       %(owners)s::bigint[], %(connections)s::text[], %(objects)s::text[], %(places)s::text[])
+         AS t(id, desired, digest, state, step, waits_for, after, optional, team, due_at, owner_id, connection, object, place)
 ), changed AS (
   UPDATE effect e SET desired = a.desired, digest = a.digest, state = a.state, generation = e.generation + a.step, tries = 0,
          waits_for = a.waits_for, error = '', error_class = '', failing_since = NULL, alerted_at = NULL,
          after = coalesce(string_to_array(nullif(a.after, ''), ','), '{}'), optional = a.optional, owner = a.team, due_at = a.due_at,
+         link_id = CASE WHEN e.link_id IS NOT NULL THEN (
+           SELECT l.id FROM link l WHERE l.owner_id = a.owner_id AND l.connection = a.connection AND l.object = a.object
+                                     AND l.item = a.place) END,
          ready_at = CASE WHEN a.state = 'ready' THEN app_now() ELSE e.ready_at END,
          applied_at = CASE WHEN a.state IN ('ready', 'blocked') THEN NULL ELSE e.applied_at END,
          verified_at = CASE WHEN a.state IN ('ready', 'blocked') THEN NULL ELSE e.verified_at END

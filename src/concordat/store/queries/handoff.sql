@@ -89,8 +89,10 @@ SELECT h.id FROM handoff h WHERE h.id = ANY(%(ids)s::bigint[])
 
 -- name: standing
 -- Handoffs of which something stands in a target, or may.
-SELECT DISTINCT handoff_id FROM effect WHERE handoff_id = ANY(%(ids)s::bigint[]) AND kind = 'put'
-  AND (state IN ('sending', 'in_doubt', 'applied', 'verified', 'undoing') OR applied_at IS NOT NULL);
+SELECT DISTINCT e.handoff_id FROM effect e JOIN handoff h ON h.id = e.handoff_id LEFT JOIN link l ON l.id = e.link_id
+WHERE e.handoff_id = ANY(%(ids)s::bigint[]) AND e.kind = 'put'
+  AND (e.state IN ('sending', 'in_doubt', 'applied', 'verified', 'undoing') OR e.applied_at IS NOT NULL
+       OR (l.owner_id = h.subject_id AND l.state <> 'reserved'));
 
 -- name: stop_clocks
 -- The promises of withdrawn handoffs run no further; what was met or broken stays on record.
