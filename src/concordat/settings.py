@@ -161,7 +161,7 @@ class Secret(_Table):
 
 
 class Connection(BaseModel):
-    """`[connections.NAME]`: one system. All keys but `system`, `url`, `poll`, `reads` are the connector's own."""
+    """`[connections.NAME]`: one system. Keys other than the ones named here are the connector's own."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -169,6 +169,11 @@ class Connection(BaseModel):
     url: str = Field(pattern=r"^https?://\S+$", description="Where it is.")
     poll: Duration = Field(default=timedelta(seconds=5), description="How often changes are asked for.")
     reads: tuple[str, ...] = Field(default=(), description="Objects whose records are read from here as the source.")
+    settle: Duration | None = Field(
+        default=None,
+        description="After this time a call without an answer has written nothing; never longer than the "
+        "connector's own, and right only for a system known to be that quick, such as a twin.",
+    )
 
     @property
     def vendor(self) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +23,7 @@ from concordat.engine.world import World
 from concordat.errors import Invalid, UserError
 from concordat.operations.contracts import publish
 from concordat.sdk.auth import wire_clock
-from concordat.sdk.spec import Connector, ConnectorSpec
+from concordat.sdk.spec import Connector, ConnectorSpec, SystemFacts
 from concordat.settings import Entity, Environment, Firm
 from concordat.store.database import Database
 from concordat.store.database.opening import open_database
@@ -119,7 +119,18 @@ def _connect(firm: Firm) -> dict[str, Connector]:
                 f"{firm.folder / 'concordat.toml'} has faults:\n{lines}\n", remedy="Mend them and try again."
             ) from error
         made[name] = spec.connect(settings, connection=name)
+        if connection.settle is not None:
+            made[name].facts = _quick(made[name].facts, connection.settle)
     return made
+
+
+def _quick(facts: SystemFacts, settle: timedelta) -> SystemFacts:
+    """The facts of a system whose writes are known to appear sooner than the vendor's may."""
+    targets = {
+        name: replace(each, settle_window=min(each.settle_window, settle), search_lag=min(each.search_lag, settle))
+        for name, each in facts.targets.items()
+    }
+    return replace(facts, targets=targets)
 
 
 # ── contracts ─────────────────────────────────────────────────────────────────────────────────────
@@ -184,7 +195,7 @@ def _calendar(entity: Entity, year: int) -> BusinessCalendar:
 
 
 def _sweeps(firm: Firm, connectors: Mapping[str, Connector]) -> dict[tuple[str, str], timedelta]:
-    """How often each (connection, object) is swept: what the firm says is read from there, and the connector can read."""
+    """How often each (connection, object) is swept: what the firm reads from there, and the connector can read."""
     sweeps: dict[tuple[str, str], timedelta] = {}
     for name, connection in firm.connections.items():
         for object_ in connection.reads:

@@ -93,7 +93,7 @@ def plot(seed: int, *, scale: float = 1.0) -> Plot:
     gone = next(deal for deal, part in chosen if part is Part.INCOMPLETE)
     filled = _emptied(accounts[gone["AccountId"]], contracts[gone["ContractId"]])
     deals = [_deal(row, accounts[row["AccountId"]], part) for row, part in chosen]
-    crm = {
+    crm: dict[str, list[Row]] = {
         "User": list(firm.users),
         "Account": [accounts[id_] for id_ in dict.fromkeys(deal.client for deal in deals)],
         "Contract": [contracts[deal.contract] for deal in deals],

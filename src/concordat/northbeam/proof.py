@@ -158,7 +158,7 @@ def _ledger(seen: Seen) -> tuple[bool, str]:
 
 
 def _counts_as_write(place: tuple[str, str], line: Row) -> bool:
-    """Say whether this line is a write of its own; Slack takes a channel's topic and purpose in calls after its create."""
+    """Say whether this line is a write of its own; Slack takes a topic and a purpose in calls after the create."""
     return place != ("chat", "channel") or line["operation"] == "create"
 
 

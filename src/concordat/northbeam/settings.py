@@ -57,6 +57,7 @@ integration = {{ title = "Integration", calendar = "NB-DE", email = "integration
 port = {web}
 
 # The systems. `reads`: objects whose records are taken from there as the source, asked for every `poll`.
+# `settle`: a twin has written nothing when a lost call has not shown after so long. Remove it for a real account.
 """
 
 CONNECTIONS: Mapping[str, str] = {
@@ -78,6 +79,7 @@ system = "kantata"
 url = "http://127.0.0.1:{psa}"
 pages = "http://127.0.0.1:{psa}"
 token = {{ file = "secrets/psa.token" }}
+settle = "15 s"
 """,
     "hr": """\
 [connections.hr]
@@ -119,6 +121,7 @@ tenant = "northbeam"
 site = "northbeam.sharepoint.com:/sites/projects"
 client_id = "northbeam-concordat"
 client_secret = {{ file = "secrets/documents.secret" }}
+settle = "15 s"
 """,
     "chat": """\
 [connections.chat]
@@ -126,6 +129,7 @@ system = "slack"
 url = "http://127.0.0.1:{chat}/api"
 token = {{ file = "secrets/chat.token" }}
 signing_secret = {{ file = "secrets/chat.signing" }}
+settle = "15 s"
 """,
 }
 ERPS = ("netsuite", "tryton")
