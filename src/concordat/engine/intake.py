@@ -24,7 +24,7 @@ from concordat.store.database import Connection, json_text
 from concordat.store.queries import QUERIES
 from concordat.telemetry import call_span
 
-__all__ = ["Received", "keep_records", "read_hints", "receive", "sweep"]
+__all__ = ["HINTS", "Received", "keep_records", "read_hints", "receive", "sweep"]
 
 HINTS = 200
 """Most hints of one read."""

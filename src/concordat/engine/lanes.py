@@ -16,13 +16,13 @@ from typing import Any
 from psycopg.errors import UniqueViolation
 
 from concordat.engine.alone import alone
-from concordat.engine.breakers import Gate, gate, went
+from concordat.engine.breakers import gate, went
 from concordat.engine.calls import Claimed, Outcome, call_all
 from concordat.engine.settling import settle, unkept
 from concordat.engine.world import Lane, World, log
 from concordat.errors import Contended, NotReachable
 from concordat.sdk.spec import ObjectFacts
-from concordat.store.database import Connection, now
+from concordat.store.database import Connection
 from concordat.store.queries import QUERIES
 
 __all__ = ["Drained", "drain", "take"]
@@ -39,6 +39,18 @@ class Drained:
 
     taken: int = 0
     lanes: frozenset[int] = frozenset()
+    more: bool = False
+    """The round was full: there may be more that is due."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Taken:
+    """What one claim gave."""
+
+    rows: Sequence[Claimed] = ()
+    failing: bool = False
+    """The connection's last calls failed: a success has something to close."""
+    full: bool = False
 
 
 def drain(world: World, lane: Lane, *, worker: int, pool: Executor) -> Drained:
@@ -48,21 +60,20 @@ def drain(world: World, lane: Lane, *, worker: int, pool: Executor) -> Drained:
     the database is away, until the lease is over.
     """
 
-    def claim() -> tuple[Gate, Sequence[Claimed]]:
+    def claim() -> _Taken:
         with world.db.engine() as conn:
-            allowed = gate(conn, lane.connection, wanted=lambda: _any_due(conn, lane))
-            return allowed, _claim(world, conn, lane, allowed, worker)
+            return _claim(world, conn, lane, worker)
 
-    allowed, rows = world.db.again(claim)
-    claimed = [row for row in rows if row.act != "later"]
+    taken = world.db.again(claim)
+    claimed = [row for row in taken.rows if row.act != "later"]
     if not claimed:
-        return Drained(lanes=frozenset({lane.id} if rows else ()))
+        return Drained(lanes=frozenset({lane.id} if taken.rows else ()))
     outcomes = call_all(world, lane, claimed, pool)
 
     def keep() -> frozenset[int]:
         with world.db.engine() as conn:
             lanes = settle(world, conn, lane, outcomes, worker=worker)
-            went(conn, lane.connection, [o.failure for o in outcomes if o.called], failing=allowed.failing)
+            went(conn, lane.connection, [o.failure for o in outcomes if o.called], failing=taken.failing)
             return lanes
 
     def keep_apart() -> frozenset[int]:
@@ -80,7 +91,7 @@ def drain(world: World, lane: Lane, *, worker: int, pool: Executor) -> Drained:
     except Exception as error:  # noqa: BLE001 - one outcome that cannot be kept must not lose the others
         log.error("settle.poison", connection=lane.connection, rows=len(outcomes), error=repr(error)[:500])
         lanes = _insist(world, keep_apart)
-    return Drained(taken=len(claimed), lanes=lanes)
+    return Drained(taken=len(claimed), lanes=lanes, more=taken.full)
 
 
 def _insist(world: World, keep: Callable[[], frozenset[int]]) -> frozenset[int]:
@@ -98,30 +109,38 @@ def _any_due(conn: Connection, lane: Lane) -> bool:
     return bool((conn.execute(QUERIES.effect.any_due, {"lane": lane.id}).fetchone() or {})["due"])
 
 
-def _claim(world: World, conn: Connection, lane: Lane, allowed: Gate, worker: int) -> Sequence[Claimed]:
-    if allowed.closed:
-        return ()
+def _claim(world: World, conn: Connection, lane: Lane, worker: int) -> _Taken:
+    """Take what is due; only where nothing could be taken, ask whether the connection is down."""
     facts = world.facts(lane)
-    batch = _batch(facts, lane)
-    parallel = facts.parallel if facts else 1
+    limit = min(ROUND, _batch(facts, lane) * (facts.parallel if facts else 1))
     window = facts.settle_window if facts else timedelta(0)
-    limit = 1 if allowed.probe else min(ROUND, batch * parallel)
     rows = take(conn, lane.id, limit=limit, worker=worker, settle_window=window)
+    if not rows and gate(conn, lane.connection, wanted=lambda: _any_due(conn, lane)).probe:
+        rows = take(conn, lane.id, limit=1, worker=worker, settle_window=window, probing=True)
     if not rows:
-        return ()
+        return _Taken()
     refs = _refs(conn, rows)
-    at = now(conn)
-    return [Claimed.of(row, lane, refs, at) for row in rows]
+    at = rows[0]["now"]
+    claimed = [Claimed.of(row, lane, refs, at) for row in rows]
+    return _Taken(rows=claimed, failing=rows[0]["failing"], full=len(rows) >= limit)
 
 
 def take(
-    conn: Connection, lane: int, *, limit: int, worker: int, settle_window: timedelta
+    conn: Connection, lane: int, *, limit: int, worker: int, settle_window: timedelta, probing: bool = False
 ) -> Sequence[Mapping[str, Any]]:
-    """Lock due rows, then read and mark them: nobody plans or settles between the two."""
-    ids = [row["effect_id"] for row in conn.execute(QUERIES.effect.take_due, {"lane": lane, "limit": limit})]
-    if not ids:
+    """Lock due rows, then read and mark them: nobody plans or settles between the two.
+
+    Nothing is taken for a connection that is down, unless to probe it.
+    """
+    due = conn.execute(QUERIES.effect.take_due, {"lane": lane, "limit": limit, "probing": probing}).fetchall()
+    if not due:
         return ()
-    parameters = {"ids": ids, "worker": worker, "settle_window": settle_window.total_seconds()}
+    parameters = {
+        "ids": [row["effect_id"] for row in due],
+        "failing": due[0]["failing"],
+        "worker": worker,
+        "settle_window": settle_window.total_seconds(),
+    }
     try:
         return conn.execute(QUERIES.effect.claim, parameters).fetchall()
     except UniqueViolation as error:

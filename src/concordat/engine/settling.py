@@ -60,7 +60,7 @@ def settle(world: World, conn: Connection, lane: Lane, outcomes: Sequence[Outcom
     lanes = free(world, conn, freeing)
     if moving:
         conn.execute(QUERIES.handoff.derive_states, {"ids": moving})
-    return lanes
+    return lanes | ({lane.id} if any(s.verdict.wait == timedelta(0) for s in kept) else set())
 
 
 def _frees(world: World, settled: _Settled) -> bool:

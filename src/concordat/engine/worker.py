@@ -9,19 +9,18 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
-from concordat.engine.intake import read_hints, sweep
+from concordat.engine.intake import HINTS, read_hints, sweep
 from concordat.engine.lanes import drain
 from concordat.engine.matching import Matched, plan_dirty
 from concordat.engine.recovery import mend, tidy
 from concordat.engine.world import World, log
 from concordat.errors import Contended, NotReachable
-from concordat.store.database import Connection, now
+from concordat.store.database import Connection
 from concordat.store.queries import QUERIES
 from concordat.telemetry import new_trace, trace_id
 
@@ -104,35 +103,27 @@ class Worker:
         return max(soon, 0.001)
 
     def _due(self, conn: Connection) -> list[tuple[Any, ...]]:
-        """(seconds until due, key, work, arguments) of everything that waits: one index probe each."""
-        at = now(conn)
-
-        def wait(due: datetime) -> float:
-            return (due - at).total_seconds()
-
+        """(seconds until due, key, work, arguments) of everything that waits."""
         world = self.world
-        hints = [
-            (wait(row["due_at"]), ("hints", row["connection"]), self._hints, row["connection"])
-            for row in conn.execute(QUERIES.intake.hinted_connections)
-            if row["connection"] in world.connectors
-        ]
-        sweeps = [
-            (0.0, ("sweep", row["connection"], row["object"]), self._sweep, row["connection"], row["object"])
-            for row in conn.execute(QUERIES.intake.due_cursors)
-            if (row["connection"], row["object"]) in world.sweeps
-        ]
-        dirty = conn.execute(QUERIES.handoff.next_dirty, {"contracts": list(world.contracts)}).fetchone() or {}
-        plans = [(wait(dirty["min"]), "plan", self._plan)] if dirty["min"] is not None else []
         world.lane_ids(conn)
-        clock = conn.execute(QUERIES.effect.lane_clock).fetchall()
-        if any(not world.knows(row["id"]) for row in clock):
+        rows = conn.execute(QUERIES.recovery.agenda, {"contracts": list(world.contracts)}).fetchall()
+        if any(row["kind"] == "lane" and not world.knows(row["lane"]) for row in rows):
             world.lanes(conn)
-        lanes = [
-            (wait(row["due_at"]), row["id"], self._drain, row["id"])
-            for row in clock
-            if world.lane(row["id"]).connection in world.connectors
-        ]
-        return [*hints, *sweeps, *plans, *lanes]
+        return [job for row in rows if (job := self._job(row)) is not None]
+
+    def _job(self, row: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """A line of the agenda, unless it belongs to another firm's worker."""
+        wait, connection, object_ = row["wait"], row["connection"], row["object"]
+        if row["kind"] == "plan":
+            return wait, "plan", self._plan
+        if row["kind"] == "sweep":
+            key = ("sweep", connection, object_)
+            return (wait, key, self._sweep, connection, object_) if (connection, object_) in self.world.sweeps else None
+        if connection not in self.world.connectors:
+            return None
+        if row["kind"] == "hints":
+            return wait, ("hints", connection), self._hints, connection
+        return wait, row["lane"], self._drain, row["lane"]
 
     def _start(self, key: object, work: Callable[..., None], *args: object) -> None:
         """Run one kind of work unless it already runs; asked meanwhile, it runs once more."""
@@ -164,8 +155,10 @@ class Worker:
     # ── doing ─────────────────────────────────────────────────────────────────────────────────
 
     def _hints(self, connection: str) -> None:
-        while not self._stopping.is_set() and read_hints(self.world, connection):
+        while not self._stopping.is_set() and (taken := read_hints(self.world, connection)):
             self._plan_once()
+            if taken < HINTS:
+                return
 
     def _sweep(self, connection: str, object_: str) -> None:
         trace = new_trace()
@@ -190,8 +183,8 @@ class Worker:
         while not self._stopping.is_set():
             drained = drain(self.world, lane, worker=self.id, pool=self._pools[1])
             self._go_on(drained.lanes - {lane_id})
-            if not drained.taken:
-                return
+            if not drained.taken or not (drained.more or lane_id in drained.lanes):
+                return  # what becomes due meanwhile wakes this lane once more
 
     def _go_on(self, lanes: frozenset[int]) -> None:
         """What was made ready goes on at once, without waiting for a wake-up."""

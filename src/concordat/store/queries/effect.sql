@@ -82,19 +82,17 @@ SELECT id, lane_id, app_now() FROM changed WHERE state = 'ready' AND lane_id IS 
 ON CONFLICT (effect_id) DO UPDATE SET due_at = excluded.due_at, fence = 0, worker = NULL
 RETURNING w.lane_id;
 
--- name: lane_clock
--- For each lane, when its earliest work is due: one index probe a lane, however much waits.
-SELECT l.id, w.due_at FROM lane l
-CROSS JOIN LATERAL (SELECT due_at FROM work WHERE lane_id = l.id ORDER BY due_at LIMIT 1) w;
-
 -- name: any_due
 -- Whether one lane has anything to do now.
 SELECT EXISTS (SELECT FROM work WHERE lane_id = %(lane)s AND due_at <= app_now()) AS due;
 
 -- name: take_due
--- Locks due work of one lane. A statement of its own: `claim` must read effects as they are once these rows are locked.
-SELECT effect_id FROM work WHERE lane_id = %(lane)s AND due_at <= app_now()
-ORDER BY due_at, effect_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
+-- Locks due work of one lane, unless its connection is down. A statement of its own: `claim` must read effects as they
+-- are once these rows are locked.
+SELECT w.effect_id, coalesce(b.failures, 0) > 0 AS failing
+FROM work w JOIN lane l ON l.id = w.lane_id LEFT JOIN breaker b ON b.connection = l.connection
+WHERE w.lane_id = %(lane)s AND w.due_at <= app_now() AND (%(probing)s OR b.state IS DISTINCT FROM 'open')
+ORDER BY w.due_at, w.effect_id LIMIT %(limit)s FOR UPDATE OF w SKIP LOCKED;
 
 -- name: claim
 -- Takes locked work under a lease and a fence, and marks what will be written as being sent. At most one effect per
@@ -132,7 +130,8 @@ WITH seen AS MATERIALIZED (
 )
 SELECT s.id, s.unit, s.handoff_id, s.step, s.item, s.act, s.optional, s.generation, s.desired, s.digest, s.tries,
        s.link_id, s.ref, s.record_key, s.owner, s.link_verified, s.link_url, s.failing_since, s.settle_by, s.applied_at,
-       l.fence, h.contract, h.version, h.correlation_id, h.traceparent, h.unit AS handoff_unit
+       l.fence, h.contract, h.version, h.correlation_id, h.traceparent, h.unit AS handoff_unit,
+       app_now() AS now, %(failing)s::boolean AS failing
 FROM sorted s JOIN leased l ON l.effect_id = s.id JOIN handoff h ON h.id = s.handoff_id
 ORDER BY s.id;
 

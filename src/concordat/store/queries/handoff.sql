@@ -6,10 +6,6 @@ USING (SELECT contract, subject_id FROM dirty WHERE due_at <= app_now() AND cont
 WHERE (d.contract, d.subject_id) = (due.contract, due.subject_id)
 RETURNING d.contract, d.subject_id, d.correlation_id, d.traceparent;
 
--- name: next_dirty
--- When the next mark is due.
-SELECT min(due_at) FROM dirty WHERE contract = ANY(%(contracts)s::text[]);
-
 -- name: mark_again
 -- Asks for another plan after a wait: a parent is not readable yet, a brake may have been released.
 INSERT INTO dirty AS d (contract, subject_id, due_at, correlation_id, traceparent)

@@ -44,10 +44,6 @@ UPDATE hint h SET due_at = app_now() + least(interval '1 minute', interval '1 se
 FROM unnest(%(objects)s::text[], %(refs)s::text[]) AS t(object, ref)
 WHERE h.connection = %(connection)s AND h.object = t.object AND h.ref = t.ref;
 
--- name: hinted_connections
--- Connections with hints that are due now, and when the next one is due.
-SELECT connection, min(due_at) AS due_at FROM hint GROUP BY connection;
-
 -- name: keep_records
 -- Merges what a source holds now: never an older version over a newer one. A change leaves a version behind and an
 -- event in the journal; who must be planned again is `mark_readers`.
@@ -108,10 +104,6 @@ FROM unnest(%(objects)s::text[], %(refs)s::text[], %(values)s::text[]) AS t(obje
 JOIN record r ON r.connection = %(connection)s AND r.object = t.object AND r.ref = t.ref
 ORDER BY t.value, r.id
 ON CONFLICT DO NOTHING;
-
--- name: due_cursors
--- Sources that are due to be swept.
-SELECT connection, object, position, next_at FROM cursor WHERE next_at <= app_now() ORDER BY next_at, connection, object;
 
 -- name: claim_cursor
 -- One process at a time sweeps a source; the claim ends by itself after two minutes.

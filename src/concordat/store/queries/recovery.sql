@@ -1,3 +1,17 @@
+-- name: agenda
+-- Everything that waits here and in how many seconds it is due, in one round trip: hints by connection, sweeps that are
+-- due, the next plan, and the earliest work of each lane; one index probe each, however much waits.
+SELECT 'hints' AS kind, connection, '' AS object, 0 AS lane, extract(epoch FROM min(due_at) - app_now())::float8 AS wait
+FROM hint GROUP BY connection
+UNION ALL
+SELECT 'sweep', connection, object, 0, 0 FROM cursor WHERE next_at <= app_now()
+UNION ALL
+SELECT 'plan', '', '', 0, extract(epoch FROM min(due_at) - app_now())::float8 FROM dirty
+WHERE contract = ANY(%(contracts)s::text[]) HAVING min(due_at) IS NOT NULL
+UNION ALL
+SELECT 'lane', l.connection, l.object, l.id, extract(epoch FROM w.due_at - app_now())::float8 FROM lane l
+CROSS JOIN LATERAL (SELECT due_at FROM work WHERE lane_id = l.id ORDER BY due_at LIMIT 1) w;
+
 -- name: beat
 -- This worker is alive.
 UPDATE worker SET beat_at = clock_timestamp() WHERE id = %(worker)s RETURNING id;
