@@ -6,11 +6,14 @@ target's id does, a text agrees when it does after trimming outer white space.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 __all__ = ["agrees", "disagreements"]
+
+_PLAIN = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 
 
 def disagreements(wrote: Mapping[str, Any], holds: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -24,14 +27,12 @@ def disagreements(wrote: Mapping[str, Any], holds: Mapping[str, Any]) -> dict[st
 
 def agrees(ours: Any, theirs: Any) -> bool:
     """Whether two values mean the same."""
-    if ours == theirs:
-        return True
+    if isinstance(ours, bool) or isinstance(theirs, bool):
+        return ours is theirs
     if isinstance(ours, Mapping):
         return _agree_mappings(ours, theirs)
     if isinstance(ours, list | tuple) and isinstance(theirs, list | tuple):
         return len(ours) == len(theirs) and all(agrees(a, b) for a, b in zip(ours, theirs, strict=True))
-    if isinstance(ours, bool) or isinstance(theirs, bool):
-        return False
     return _text(ours) == _text(theirs) or _number(ours) == _number(theirs) is not None
 
 
@@ -51,10 +52,8 @@ def _text(value: Any) -> str | None:
 
 
 def _number(value: Any) -> Decimal | None:
-    if isinstance(value, int | Decimal | str) and value != "":
-        try:
-            number = Decimal(str(value))
-        except InvalidOperation:
-            return None
+    """A number, or a text that is written like one; `0410` and `1E3` are codes, not 410 and 1000."""
+    if isinstance(value, int | Decimal) or (isinstance(value, str) and _PLAIN.fullmatch(value.strip())):
+        number = Decimal(str(value).strip())
         return number if number.is_finite() else None
     return None

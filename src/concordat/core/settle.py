@@ -123,14 +123,16 @@ class Verdict:
     case: Literal["", "refused", "held"] = ""
 
 
+LONGEST_SAID = timedelta(days=1)
+"""No word of a vendor puts an effect to sleep for longer."""
 _FIRST_DOUBT = 2
 """Tries of a write and its one look-up."""
 
 
 def backoff(policy: Policy, tries: int, spread: float) -> timedelta:
     """The wait before the next try: first * factor^(tries - 1), at most `most`, give or take 20 % by `spread`."""
-    grown = policy.first * float(policy.factor ** min(max(tries, 1) - 1, 40))
-    return min(grown, policy.most) * (0.8 + 0.4 * spread)
+    grown = policy.first.total_seconds() * float(policy.factor) ** min(max(tries, 1) - 1, 40)
+    return timedelta(seconds=min(grown, policy.most.total_seconds())) * (0.8 + 0.4 * spread)
 
 
 def reaction(error: VendorError) -> Reaction:
@@ -157,7 +159,7 @@ def after_error(
         return Verdict(state=E.HELD, case="refused")
     if failing_for >= policy.give_up:
         return Verdict(state=E.HELD, case="held")
-    wait = _said(error, now) or backoff(policy, tries, spread)
+    wait = min(_said(error, now) or backoff(policy, tries, spread), LONGEST_SAID)
     if row.next is Next.WAIT:
         return Verdict(state=E.PENDING, wait=wait, waits_for=row.waits_for.format(system=system))
     return Verdict(state=E.READY, wait=wait)
