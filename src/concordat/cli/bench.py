@@ -18,16 +18,6 @@ BENCHES = {
     "activation-single": ("concordat.bench.activation", "activation_single"),
     "latency": ("concordat.bench.latency", "latency"),
 }
-HELP = """Measure speed on this machine against a yardstick in the same run; exit 1 when a bar is missed.
-
-- **activation**: won deals, 6 effects each, through the whole engine, on targets that take 500 records a call
-- **activation-single**: the same on targets that take one record a call
-- **latency**: from a webhook to the first write at the target, and to activated, at 5 and 20 deals a second
-
-Each starts a database, a lean target and workers of its own on loopback, and stops them. The yardstick is one durable
-workflow per deal (DBOS), from the extra `concordat-hub[bench]`.
-Read the ratio: absolute numbers drift with the machine.
-"""
 
 
 def bench(
@@ -36,7 +26,16 @@ def bench(
     as_json: JsonOption = False,
     scale: Annotated[float, typer.Option(min=0.01, max=100, help="How much work: 0.1 is a tenth of it.")] = 1.0,
 ) -> None:
-    """See `HELP`, which is what people read."""
+    """Measure speed on this machine against a yardstick in the same run; exit 1 when a bar is missed.
+
+    - **activation**: won deals, 6 effects each, through the whole engine, on targets that take 500 records a call
+    - **activation-single**: the same on targets that take one record a call
+    - **latency**: from a webhook to the first write at the target, and to activated, at 5 and 20 deals a second
+
+    Each starts a database, a lean target and workers of its own on loopback, and stops them. The yardstick is one
+    durable workflow per deal (DBOS), from the extra `concordat-hub[bench]`.
+    Read the ratio: absolute numbers drift with the machine.
+    """
     if name not in BENCHES:
         raise NotFound(f"There is no benchmark {name}.", remedy=f"There is: {', '.join(BENCHES)}.")
     module, function = BENCHES[name]

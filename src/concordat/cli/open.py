@@ -1,4 +1,4 @@
-"""How commands get at a firm: its folder, its database, its engine."""
+"""How commands get at a firm: its folder, its database."""
 
 from __future__ import annotations
 
@@ -6,28 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from concordat.cli.screen import waiting
 from concordat.errors import NotReachable
 from concordat.settings import Firm, find_firm, load_firm, read_environment
 from concordat.store.database import Connection, Database
 from concordat.store.database.opening import open_database
-from concordat.wiring import Running, open_firm
 
-__all__ = ["database", "reading", "running", "the_firm"]
+__all__ = ["database", "reading", "the_firm"]
 
 
 def the_firm(folder: Path | None) -> Firm:
     """The firm that a command is about. Raises `NotFound` with the way out."""
     return load_firm(find_firm(folder, read_environment()))
-
-
-@contextmanager
-def running(folder: Path | None, *, quiet: bool = False) -> Iterator[Running]:
-    """The firm at work, closed at the end."""
-    with waiting("opening the firm", quiet=quiet) as say:
-        opened = open_firm(the_firm(folder), read_environment(), progress=say)
-    with opened:
-        yield opened
 
 
 @contextmanager

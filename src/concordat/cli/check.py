@@ -1,4 +1,4 @@
-"""`concordat init` and `concordat check`: a firm's folder, and whether its contracts hold."""
+"""`concordat check`: whether contracts hold, with every fault at once."""
 
 from __future__ import annotations
 
@@ -11,28 +11,9 @@ from rich.text import Text
 from concordat.cli.screen import JsonOption, ReportOption, err, out, print_json, write_report
 from concordat.core.language import Fault, load_contract
 from concordat.errors import NotFound, UserError
-from concordat.northbeam.folder import write_firm
 from concordat.settings import load_firm
 
-__all__ = ["add_to", "faults_of"]
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands to the root."""
-    app.command()(init)
-    app.command()(check)
-
-
-def init(
-    folder: Annotated[Path, typer.Argument(help="Where the firm is written; must be new or empty.")],
-    erp: Annotated[str, typer.Option(help="netsuite (a twin) or tryton (a real server).")] = "netsuite",
-) -> None:
-    """Write a firm that runs against the twins: Northbeam Consulting, with contracts to change."""
-    if erp not in ("netsuite", "tryton"):
-        raise UserError(f"There is no ERP {erp} to start with.", remedy="Choose netsuite or tryton.", exit_code=2)
-    files = write_firm(folder, erp=erp)
-    out.print(f"Wrote {len(files)} files to {folder}.")
-    out.print(f"Next: `concordat twin up --firm {folder}` in one terminal, `concordat up --firm {folder}` in another.")
+__all__ = ["check", "faults_of"]
 
 
 def check(
