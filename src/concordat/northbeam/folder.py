@@ -22,9 +22,10 @@ def write_firm(folder: Path, *, erp: str = "netsuite", ports: Mapping[str, int] 
 
     `ports` replaces some of `PORTS`. The folder must be new or empty, else `UserError` and nothing is written.
     """
+    settings = settings_text(erp=erp, ports={**PORTS, **(ports or {})})
     _new_or_empty(folder)
     files = [
-        _write(folder / "concordat.toml", settings_text(erp=erp, ports={**PORTS, **(ports or {})})),
+        _write(folder / "concordat.toml", settings),
         _write(folder / "README.md", (PAGES / "README.md").read_text()),
         _write(folder / ".gitignore", ".concordat/\nsecrets/\n"),
         _write(folder / "value-maps" / "README.md", (PAGES / "value-maps.md").read_text()),
