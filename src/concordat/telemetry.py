@@ -27,9 +27,7 @@ def configure(*, log_level: str = "info", json_logs: bool = False, otlp_endpoint
     """Set up logs for this process, and traces when a collector is named."""
     level = logging.getLevelNamesMapping().get(log_level.upper(), logging.INFO)
     renderer = (
-        structlog.processors.JSONRenderer()
-        if json_logs
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.processors.JSONRenderer() if json_logs else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     structlog.configure(
         processors=[
@@ -55,9 +53,7 @@ def _export(endpoint: str) -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - optional
 
     provider = TracerProvider(resource=Resource.create({"service.name": "concordat"}))
-    provider.add_span_processor(
-        BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint.rstrip("/") + "/v1/traces"))
-    )
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint.rstrip("/") + "/v1/traces")))
     trace.set_tracer_provider(provider)
 
 
@@ -82,10 +78,12 @@ def child_of(traceparent: str) -> str:
 def call_span(connection: str, object_: str, act: str, *, items: int, parent: str) -> Iterator[str]:
     """Span one vendor call; yields the `traceparent` to send."""
     context = trace.set_span_in_context(_parent(parent)) if trace_id(parent) else None
-    attributes = {"concordat.connection": connection, "concordat.object": object_, "concordat.items": items}
-    with _tracer.start_as_current_span(
-        f"{act} {connection}.{object_}", context, SpanKind.CLIENT, attributes
-    ) as span:
+    attributes: dict[str, str | int] = {
+        "concordat.connection": connection,
+        "concordat.object": object_,
+        "concordat.items": items,
+    }
+    with _tracer.start_as_current_span(f"{act} {connection}.{object_}", context, SpanKind.CLIENT, attributes) as span:
         own = span.get_span_context()
         yield f"00-{own.trace_id:032x}-{own.span_id:016x}-01" if span.is_recording() else child_of(parent)
 

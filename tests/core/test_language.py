@@ -123,9 +123,7 @@ def test_ten_planted_faults_are_exactly_ten_each_at_its_place() -> None:
     ]
     said = " ".join(fault.remedy for fault in loaded.faults)
     assert all(hint in said for hint in hints)
-    assert (
-        str(loaded.faults[1]) == "v1.yaml:5:1: unknown-key: No key `aprovers` here. Did you mean `approvers`?"
-    )
+    assert str(loaded.faults[1]) == "v1.yaml:5:1: unknown-key: No key `aprovers` here. Did you mean `approvers`?"
     assert loaded.faults[1].to_json()["line"] == 5
 
 
@@ -138,9 +136,9 @@ CASES: Mapping[str, str] = {
     "duplicate-key": changed("owner: sales\n", "owner: sales\nowner: other\n"),
     "unknown-key": changed("owner: sales\n", "owner: sales\napprover: finance\n"),
     "missing-key": changed("since: 2026-01-01\n", ""),
-    "wrong-shape": changed(
-        "with: {client: opportunity.client, contract: opportunity.contract}", "with: [a]"
-    ).replace("contract.value", "opportunity.amount"),
+    "wrong-shape": changed("with: {client: opportunity.client, contract: opportunity.contract}", "with: [a]").replace(
+        "contract.value", "opportunity.amount"
+    ),
     "empty-value": changed("title: Good", "title:"),
     "too-long": changed("title: Good", f"title: {LONG}"),
     "bad-name": step("{emit: x}").replace("extra:", "9extra:"),
@@ -171,9 +169,7 @@ CASES: Mapping[str, str] = {
     "rule-index": changed("opportunity.stage == ", 'opportunity["stage"] == '),
     "rule-float": changed('opportunity.stage == "closed_won"', "opportunity.probability > 1.5"),
     "wrong-arguments": changed('opportunity.stage == "closed_won"', "size() == 1"),
-    "money-arithmetic": changed(
-        "value: opportunity.amount", "value: opportunity.amount + opportunity.amount"
-    ),
+    "money-arithmetic": changed("value: opportunity.amount", "value: opportunity.amount + opportunity.amount"),
     "money-comparison": changed('opportunity.stage == "closed_won"', "opportunity.amount > 5"),
     "decimal-comparison": changed('opportunity.stage == "closed_won"', 'contract.budget_hours > "5"'),
     "null-comparison": changed('opportunity.stage == "closed_won"', "opportunity.stage == null"),
@@ -238,9 +234,7 @@ def test_two_objects_of_one_kind_are_told_apart_by_as() -> None:
 
 
 def test_the_target_may_be_asked_before_an_undo() -> None:
-    assert (
-        codes(GOOD + "undo: {project: {do: hold, unless: project.has_time, else: case to delivery}}\n") == []
-    )
+    assert codes(GOOD + "undo: {project: {do: hold, unless: project.has_time, else: case to delivery}}\n") == []
     assert codes(GOOD + "undo: {project: {do: hold, unless: project.has_tim}}\n") == ["unknown-field"]
     assert codes(GOOD + "undo: {projct: hold}\n") == ["unknown-step"]
     assert codes(GOOD + "undo: {project: {do: hold, else: shrug}}\n") == ["unknown-word"]
@@ -251,10 +245,7 @@ def test_systems_are_checked_only_when_they_are_known() -> None:
 
 
 def test_fields_of_ownership_and_reconciliation_are_checked() -> None:
-    text = (
-        GOOD
-        + "owns: {client.phon: {system: crm, others: accept}}\nreconcile: {every: 1 day, fields: [x.a]}\n"
-    )
+    text = GOOD + "owns: {client.phon: {system: crm, others: accept}}\nreconcile: {every: 1 day, fields: [x.a]}\n"
     assert codes(text) == ["unknown-field", "unknown-object"]
 
 
@@ -329,9 +320,7 @@ LATER_STEPS = [
 ]
 
 
-@pytest.mark.parametrize(
-    "text", [*(GOOD + line + "\n" for line in SKETCHES.values()), *map(step, LATER_STEPS)]
-)
+@pytest.mark.parametrize("text", [*(GOOD + line + "\n" for line in SKETCHES.values()), *map(step, LATER_STEPS)])
 def test_the_whole_vocabulary_is_known_and_what_does_not_run_says_not_yet(text: str) -> None:
     assert set(codes(text)) == {"not-yet"}
 
@@ -381,9 +370,7 @@ WORDS = st.sampled_from(
 
 
 @settings(max_examples=150, deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(0, len(GOOD)), st.integers(0, 6), WORDS | st.text(max_size=4)), max_size=5)
-)
+@given(st.lists(st.tuples(st.integers(0, len(GOOD)), st.integers(0, 6), WORDS | st.text(max_size=4)), max_size=5))
 def test_no_text_raises(edits: list[tuple[int, int, str]]) -> None:
     text = GOOD
     for at, length, new in edits:
@@ -402,9 +389,7 @@ def test_no_text_raises(edits: list[tuple[int, int, str]]) -> None:
             st.text(max_size=5) | st.sampled_from(["true", "opportunity", "opportunity.name"]),
             lambda inner: (
                 st.lists(inner, max_size=3)
-                | st.dictionaries(
-                    st.sampled_from(["do", "put", "in", "of", "rule", "name", "by_state", "a"]), inner
-                )
+                | st.dictionaries(st.sampled_from(["do", "put", "in", "of", "rule", "name", "by_state", "a"]), inner)
             ),
             max_leaves=8,
         ),

@@ -11,8 +11,6 @@ from itertools import islice
 from typing import Self
 from zoneinfo import ZoneInfo
 
-import holidays as public_holidays
-
 from concordat.errors import Invalid
 
 __all__ = [
@@ -173,6 +171,8 @@ def public_calendar(
 
     Source of the days: the `holidays` package (ISO 3166 country and subdivision codes).
     """
+    import holidays as public_holidays  # noqa: PLC0415 - every process reads spans, few need calendars
+
     try:
         days = public_holidays.country_holidays(country, subdiv=subdivision, years=years)
     except NotImplementedError as error:
