@@ -42,7 +42,9 @@ class Api:
         return self._client.request(method, path, **said)
 
     def read(self, path: str, **params: Any) -> Any:
-        """Read JSON; None while nobody answers."""
+        """Read JSON; None while nobody answers, or before the firm ever ran."""
+        if not (self._folder / ".concordat" / "api.token").exists():
+            return None
         try:
             answer = self.call("GET", path, params=params)
         except httpx.HTTPError:

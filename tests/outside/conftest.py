@@ -21,11 +21,18 @@ LAST = 60
 MakeFirm = Callable[[], Firm]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marker of these tests."""
+    config.addinivalue_line("markers", "long: an acceptance test that takes minutes; `-m 'not long'` leaves it out")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run these one after the other in one process: each starts programs of its own."""
+    """Give each kind of firm one process: all with the shared one there, all with firms of their own elsewhere."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("outside"))
+            own = "make_firm" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("outside-own" if own else "outside"))
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

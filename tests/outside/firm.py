@@ -143,6 +143,12 @@ class Firm:
             assert times == 1, f"{name} has {times} lines {key}"
         path.write_text(text)
 
+    def vendors_pace(self) -> None:
+        """Wait as long for a lost write as the real vendors need: `concordat init` shortens it for twins."""
+        path = self.folder / "concordat.toml"
+        kept = [line for line in path.read_text().splitlines(keepends=True) if not line.startswith("settle")]
+        path.write_text("".join(kept))
+
     # ── running ───────────────────────────────────────────────────────────────────────────────────
 
     def play(self) -> Self:

@@ -30,7 +30,7 @@ def the_line_is_right(firm: Firm, before: Before, deal: Deal, more: Deal) -> Non
     start, end = more.contract["StartDate"], more.contract["EndDate"]
     assert (story["title"], str(story["workspace_id"])) == (more.name, project)
     assert (story["budget_estimate_in_cents"], story["start_date"], story["due_date"]) == (more.cents, start, end)
-    assert (task["title"], task["project"]["id"]) == (more.name, job)
+    assert (task["title"], task["project"]) == (more.name, job)
     assert Decimal(str(task["custevent_concordat_amount"])) * 100 == more.cents
     assert task["custevent_concordat_currency"] == more.currency
     assert (task["custevent_concordat_start"], task["custevent_concordat_end"]) == (start, end)

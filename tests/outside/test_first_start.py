@@ -62,9 +62,8 @@ def test_what_was_won_before_is_adopted(make_firm: MakeFirm, story: Story) -> No
     known = story.chance.sample(old, KNOWN)
     made_by_hand(firm, known)
     firm.twins["crm"].seed(crm_records([*old, *new]))
-    by_hand = held(firm)
+    by_hand, before = held(firm), Before(firm)
     firm.begin()
-    before = Before(firm)
     for deal in new:
         firm.crm("win_deal", id=deal.id)
     until("the old deals to be adopted", lambda: states(firm, old) == ["adopted"] * OLD, within=90, every=0.5)

@@ -16,8 +16,6 @@ from tests.outside.wait import until
 
 Kill = Callable[[Firm, Deal], None]
 LAG = 4.0
-SETTLED = 450.0
-"""Seconds: a call to the PSA that was cut off on its way stays in doubt for six minutes, as its facts say."""
 TO_CREATE = {"object": "workspaces", "operation": "create"}
 
 
@@ -81,14 +79,14 @@ def kill_at_random(firm: Firm, chance: random.Random, moments: int, *, within: f
             firm.wait()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_ten_times_under_load(make_firm: MakeFirm, story: Story, chance: random.Random) -> None:
     firm = make_firm().play()
     firm.twins["hr"].seed(story.people())
     deals = story.deals(20)
+    before = Before(firm)
     firm.twins["crm"].seed(crm_records(deals))
     firm.begin()
-    before = Before(firm)
     for name in ("psa", "erp", "documents"):
         firm.twins[name].fault("latency", seconds=0.2, rate=0.5)
         firm.twins[name].fault("commit_then_drop", operation="write", rate=0.1)
@@ -102,5 +100,5 @@ def test_killed_ten_times_under_load(make_firm: MakeFirm, story: Story, chance: 
         firm.crm("win_deal", id=deal.id)
     kill_at_random(firm, chance, 5, within=2.5)
     firm.wait()
-    await_in_step(firm, deals, within=SETTLED)
+    await_in_step(firm, deals, within=180)
     written_once(firm, before, deals)

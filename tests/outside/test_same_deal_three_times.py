@@ -92,9 +92,11 @@ def test_an_answer_is_lost_and_the_search_lags(firm: Firm, story: Story, chance:
     three_pushes_one_lost_answer(firm, story.deal(), lag=chance.uniform(4, 10))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_search_lags_forty_seconds(make_firm: MakeFirm, story: Story) -> None:
-    firm = make_firm().play()
+    firm = make_firm()
+    firm.vendors_pace()
+    firm.play()
     firm.twins["hr"].seed(story.people())
     amount = {"Amount": "350000.00"}
     deal = story.deal(entity="NB-US", opportunity=amount, contract={"Value__c": amount["Amount"]})

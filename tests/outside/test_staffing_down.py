@@ -101,7 +101,7 @@ def test_staffing_answers_503(make_firm: MakeFirm, story: Story, chance: random.
     assert len(firm.api.alerts()) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_staffing_refuses_connections(make_firm: MakeFirm, story: Story, chance: random.Random) -> None:
     firm = make_firm().play().begin()
     firm.twins["hr"].seed(story.people())
