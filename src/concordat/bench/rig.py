@@ -85,7 +85,11 @@ class Child:
         child = cls(module, subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
         if told is not None:
             child.tell(told)
-        child.said = child.hear()
+        try:
+            child.said = child.hear()
+        except BaseException:
+            child.end()
+            raise
         return child
 
     def tell(self, what: Mapping[str, Any]) -> None:

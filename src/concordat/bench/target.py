@@ -70,7 +70,7 @@ class Lean:
         self.writes += 1
         known = self.held.get(document["key"])
         if known is not None:
-            known.document = document
+            known.document = document | {"ref": known.ref}
             known.writes += 1
             return {"ref": known.ref, "created": False}
         made = Held(f"T{len(self.held) + 1}", document)
