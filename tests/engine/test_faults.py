@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from concordat.engine.intake import receive
 from concordat.engine.lanes import take
+from concordat.engine.recovery import tidy
 from concordat.errors import Locked, Rejected, Unavailable, UnknownOutcome, VendorError
 from concordat.sdk.spec import Answer, CallContext, WriteIntent, WriteResult
+from concordat.store.database import now
 from tests.engine.conftest import CONTRACT, Firm, MakeFirm
 from tests.engine.fakes import LOST, FakeSystem
 
@@ -355,4 +358,29 @@ def test_an_item_twice_in_a_list_is_two_effects_and_no_poison(make_firm: MakeFir
     firm.take(*firm.won(opportunity={"roles": [role, role]}))
     firm.run()
     assert len(firm.documents.held) == 2
+    assert firm.handoff()["state"] == "in_step"
+
+
+def test_equal_pushes_without_a_key_are_each_a_hint(firm: Firm) -> None:
+    """Nothing tells a repeated push from a second change; reading once more is harmless."""
+    for _ in range(2):
+        firm.rows("DELETE FROM hint RETURNING ref")
+        with firm.world.db.engine() as conn:
+            taken = {
+                "headers": {},
+                "body": b"opportunity:O1",
+                "at": now(conn),
+                "correlation_id": "c",
+                "traceparent": "",
+            }
+            receive(firm.world, conn, "crm", **taken)  # type: ignore[arg-type]
+        assert [r["ref"] for r in firm.rows("SELECT ref FROM hint")] == ["O1"]
+
+
+def test_work_that_lost_its_place_is_put_back(firm: Firm) -> None:
+    firm.take(*firm.won())
+    firm.plan()
+    firm.rows("DELETE FROM work RETURNING effect_id")
+    tidy(firm.world)
+    firm.run()
     assert firm.handoff()["state"] == "in_step"

@@ -28,6 +28,8 @@ __all__ = ["HINTS", "Received", "keep_records", "read_hints", "receive", "sweep"
 
 HINTS = 200
 """Most hints of one read."""
+HELD_FOR = 15.0
+"""Seconds for which a sweep keeps its source to itself after each page."""
 LARGEST = 1_000_000
 """Characters of one record, as JSON."""
 
@@ -79,9 +81,10 @@ def receive(
         or {}
     )
     fresh = row["state"] == "received"
-    if fresh and push.hints:
+    hinted = bool(push.hints) and (fresh or not push.key)  # equal bytes without a vendor's key may be two changes
+    if hinted:
         _leave(conn, connection, [(h.object, h.ref) for h in push.hints], correlation_id, traceparent)
-    return Received(status=202, delivery=row["id"], hinted=fresh and bool(push.hints))
+    return Received(status=202, delivery=row["id"], hinted=hinted)
 
 
 def _unreadable(world: World, conn: Connection, connection: str, kept: Mapping[str, Any], why: str) -> Received:
@@ -196,7 +199,9 @@ def sweep(world: World, connection: str, object_: str, *, correlation_id: str, t
                     correlation_id=correlation_id,
                     traceparent=traceparent,
                 )
-                conn.execute(QUERIES.intake.move_cursor, {**place, "position": position, "every": 0 if more else every})
+                conn.execute(
+                    QUERIES.intake.move_cursor, {**place, "position": position, "every": HELD_FOR if more else every}
+                )
                 went(conn, connection, [None], failing=allowed.failing)
     except VendorError as error:
         _failed(world, place, error, every)

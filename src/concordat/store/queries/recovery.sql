@@ -43,10 +43,14 @@ WHERE w.worker IN (SELECT id FROM dead)
 RETURNING w.effect_id;
 
 -- name: stray
--- Work that lost its place: ready without a row in any lane. Finding one is a fault of ours, mended and counted.
+-- Work that lost its place: open without a row in any lane. Finding one is a fault of ours, mended and counted.
 INSERT INTO work (effect_id, lane_id, due_at)
 SELECT e.id, e.lane_id, app_now() FROM effect e
 WHERE e.state IN ('pending', 'in_doubt') AND e.lane_id IS NOT NULL AND NOT EXISTS (SELECT FROM work w WHERE w.effect_id = e.id)
+UNION
+SELECT e.id, e.lane_id, app_now() FROM handoff h JOIN effect e ON e.handoff_id = h.id
+WHERE h.state IN ('planned', 'converging', 'waiting', 'partial') AND e.state IN ('ready', 'sending') AND e.lane_id IS NOT NULL
+  AND NOT EXISTS (SELECT FROM work w WHERE w.effect_id = e.id)
 ON CONFLICT DO NOTHING RETURNING effect_id;
 
 -- name: overdue
