@@ -22,7 +22,7 @@ from concordat.northbeam.deals import Plot
 from concordat.northbeam.demo import Demo, Wish, clear, stage
 from concordat.northbeam.settings import ERPS, PORTS
 
-__all__ = ["add_to"]
+__all__ = ["demo"]
 
 STEPS = ("client_in_erp", "project_in_psa", "project_in_erp", "staffing", "workspace", "channel", "activated")
 MARKS: Mapping[str, tuple[str, str]] = {
@@ -36,11 +36,6 @@ MARKS: Mapping[str, tuple[str, str]] = {
     "skipped": ("-", "dim"),
     "held": ("✋", "red"),
 }
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command to the root."""
-    app.command()(demo)
 
 
 def demo(  # noqa: PLR0917  Typer's way to declare options

@@ -29,6 +29,8 @@ __all__ = ["Demo", "Watch", "Wish", "stage"]
 PATIENCE = 120.0
 """Seconds that a single awaited thing may take; a connection that was down is probed once a minute."""
 PER_KILL = 20.0
+GLANCE = 0.5
+"""Seconds between two looks while deals are being won."""
 TEMPER: Mapping[str, Mapping[str, Any]] = {"kantata": {"search_lag": 2}, "slack": {"burst": 1000}}
 """The PSA's search lags two seconds behind its writes; the chat's limit per minute is not what a demo waits for."""
 
@@ -73,6 +75,7 @@ class Demo:
     chance: random.Random
     shown: Shown = field(default_factory=Shown)
     began: float = field(default_factory=time.monotonic)
+    looked: float = 0.0
 
     # ── the story ─────────────────────────────────────────────────────────────────────────────────
 
@@ -114,7 +117,8 @@ class Demo:
         self.twins["crm"].do("win_deal", id=deal.id)
         if times > 1:
             self.twins["crm"].hooks(self.hook, 1)
-        self._look()
+        if time.monotonic() - self.looked > GLANCE:
+            self._look()
 
     def _lose_an_answer(self) -> int:
         """The PSA will make one project and drop the connection before it answers."""
@@ -178,6 +182,7 @@ class Demo:
     def _look(self) -> bool:
         """Read how everything stands; False while the firm does not answer."""
         answered = self.board.read(self.up)
+        self.looked = time.monotonic()
         self.watch.seen(self.board)
         return answered
 
@@ -188,11 +193,11 @@ class Demo:
 @contextmanager
 def stage(wish: Wish, watch: Watch) -> Iterator[Demo]:
     """Write the firm, start its twins and `concordat up`, seed the story; at the end of the block all of it ends."""
-    story = plot(wish.seed, scale=wish.scale)
+    story, ports = plot(wish.seed, scale=wish.scale), _ports(wish.port)
     folder = wish.folder or Path(tempfile.mkdtemp(prefix="northbeam-"))
     with ExitStack() as stack:
         watch.said(f"writing the firm Northbeam Consulting to {folder}")
-        write_firm(folder, erp=wish.erp, ports=_ports(wish.port))
+        write_firm(folder, erp=wish.erp, ports=ports)
         firm = load_firm(folder)
         up = Up(firm, logs=folder / "logs")
         stack.callback(up.stop)
@@ -230,15 +235,24 @@ def _contents(twin: Twin, connection: str) -> dict[str, set[str]]:
 
 
 def _ports(console: int) -> dict[str, int]:
-    """Give free loopback ports; they are held together until all are found, so none is found twice."""
-    names = [name for name in PORTS if not (name == "web" and console)]
-    socks = {name: socket.socket(socket.AF_INET, socket.SOCK_STREAM) for name in names}
-    for sock in socks.values():
-        sock.bind(("127.0.0.1", 0))
-    ports = {name: int(sock.getsockname()[1]) for name, sock in socks.items()}
-    for sock in socks.values():
+    """Give free loopback ports, and the console's own; `NotReachable` when that one is in use."""
+    with ExitStack() as held:  # held together until all are found, so none is found twice
+        socks = {name: held.enter_context(_bound(console if name == "web" else 0)) for name in PORTS}
+        return {name: int(sock.getsockname()[1]) for name, sock in socks.items()}
+
+
+def _bound(port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind(("127.0.0.1", port))
+    except OSError as error:
         sock.close()
-    return {**ports, **({"web": console} if console else {})}
+        raise NotReachable(
+            f"Port {port} on 127.0.0.1 is in use or not allowed.",
+            remedy="Choose another with --port, or end what uses it.",
+        ) from error
+    return sock
 
 
 def clear(demo: Demo) -> None:
