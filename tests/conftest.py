@@ -11,6 +11,7 @@ from typing import NoReturn, Protocol
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -21,6 +22,11 @@ from concordat.store.migrate import migrate
 
 BLANK, TEMPLATE = "concordat_blank", "concordat_template"
 MakeDatabase = Callable[[bool], Database]
+
+# How long an example takes says nothing on a busy machine. A few examples find what breaks while one works.
+settings.register_profile("quick", deadline=None, max_examples=25)
+settings.register_profile("thorough", deadline=None, max_examples=200)
+settings.load_profile("thorough" if read_environment().test_all else "quick")
 
 
 class Need(Protocol):

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from concordat.core.expressions import FUNCTIONS, BadExpression, Unknown, compile_rule, examine
@@ -315,7 +315,6 @@ PIECES = st.sampled_from(
 TEXTS = st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=14).map("".join))
 
 
-@settings(max_examples=400, deadline=None)
 @given(TEXTS)
 @example("a.b" * 600)
 @example('"\\u00"')
@@ -336,7 +335,6 @@ def test_no_text_raises_anything_but_the_declared_fault(text: str) -> None:
     examine(rule, lambda path: LOOK.get(path, Known()), truth=True)
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["stage", "amount", "day"]),

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from concordat.core.contract import Contract
@@ -369,7 +369,6 @@ WORDS = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(GOOD)), st.integers(0, 6), WORDS | st.text(max_size=4)), max_size=5))
 def test_no_text_raises(edits: list[tuple[int, int, str]]) -> None:
     text = GOOD
@@ -381,7 +380,6 @@ def test_no_text_raises(edits: list[tuple[int, int, str]]) -> None:
     assert all(1 <= fault.line <= lines + 1 and fault.column >= 1 for fault in loaded.faults)
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from([*Contract.model_fields, "with", "x"]),

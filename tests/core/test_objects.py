@@ -311,7 +311,7 @@ def record(facts: Mapping[str, FieldFact]) -> st.SearchStrategy[dict[str, Any]]:
 def test_what_is_parsed_comes_back_and_keeps_to_the_schema(name: str):
     validator = jsonschema.Draft202012Validator(json_schema(name))
 
-    @settings(max_examples=25)
+    @settings(max_examples=settings().max_examples // 8)  # for each of so many objects
     @given(record(fields_of(name)))
     def check(fields: dict[str, Any]) -> None:
         parsed = parse(name, fields)
