@@ -17,7 +17,7 @@ from concordat.errors import NotReachable
 from concordat.northbeam.board import Board
 from concordat.northbeam.deals import Deal, Part, Plot, plot
 from concordat.northbeam.folder import remove_firm, write_firm
-from concordat.northbeam.outside import Twin
+from concordat.northbeam.outside import Books, RealErp, Twin
 from concordat.northbeam.process import Up, poll
 from concordat.northbeam.proof import KEPT, Seen, Shown, prove
 from concordat.northbeam.settings import PORTS
@@ -69,6 +69,7 @@ class Demo:
     up: Up
     twins: Mapping[str, Twin]
     """By connection; a real ERP is not among them."""
+    real: Mapping[str, Books]
     hook: Mapping[str, str]
     watch: Watch
     board: Board
@@ -103,7 +104,7 @@ class Demo:
         """Verify from outside only, and give the report."""
         self.watch.said("verifying from outside")
         tripled = [deal.id for deal in self.plot.of(Part.TRIPLED)]
-        seen = Seen.of(self.up.api, self.twins, seeded=self.shown.seeded)
+        seen = Seen.of(self.up.api, self.twins, self.real, seeded=self.shown.seeded)
         promises = prove(self.plot, seen, self.shown, tripled=tripled)
         holds = all(promise["holds"] for promise in promises)
         counts = {**seen.counts(self.plot), "kills": self.up.kills, "seconds": round(self.shown.seconds, 1)}
@@ -204,6 +205,12 @@ def stage(wish: Wish, watch: Watch) -> Iterator[Demo]:
         watch.said("starting the twins")
         running = stack.enter_context(begin(firm, more=TEMPER, seed=wish.seed, progress=watch.said))
         twins = {one.connection: stack.enter_context(Twin(one.url)) for one in running if one.system != "tryton"}
+        real = {
+            one.connection: stack.enter_context(RealErp(firm.settings(one.connection)))
+            for one in running
+            if one.connection not in twins
+        }
+        books: dict[str, Books] = {**twins, **real}
         systems = {one.system: one.connection for one in running if one.connection in twins}
         _seed(story, {system: twins[name] for system, name in systems.items()})
         watch.said("starting `concordat up`")
@@ -213,12 +220,13 @@ def stage(wish: Wish, watch: Watch) -> Iterator[Demo]:
             plot=story,
             up=up.start(),
             twins=twins,
+            real=real,
             hook={"url": f"{up.url}/hooks/crm", "secret": secret},
             watch=watch,
             board=Board(),
             chance=random.Random(f"demo:{wish.seed}"),  # noqa: S311  repeatable on purpose
         )
-        demo.shown.seeded = {name: _contents(twin, name) for name, twin in twins.items()}
+        demo.shown.seeded = {name: _contents(book, name) for name, book in books.items()}
         up.wait()
         yield demo
 
@@ -229,9 +237,9 @@ def _seed(story: Plot, twins: Mapping[str, Twin]) -> None:
             twins[system].seed(objects)
 
 
-def _contents(twin: Twin, connection: str) -> dict[str, set[str]]:
+def _contents(book: Books, connection: str) -> dict[str, set[str]]:
     """Give the ids that a target holds, by vendor object."""
-    return {kept: {str(row["id"]) for row in twin.state(kept)} for kept in KEPT.get(connection, {}).values()}
+    return {kept: {str(row["id"]) for row in book.state(kept)} for kept in KEPT.get(connection, {}).values()}
 
 
 def _ports(console: int) -> dict[str, int]:

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import httpx
 
 from concordat.errors import NotReachable
+from concordat.tryton_server.wire import Session
 
-__all__ = ["Api", "Away", "Twin"]
+__all__ = ["Api", "Away", "Books", "RealErp", "Twin"]
 
 Row = Mapping[str, Any]
+
+
+class Books(Protocol):
+    """What any system on the stage can be asked."""
+
+    def state(self, object_: str) -> Sequence[Row]:
+        """Give every record it holds of one object."""
+
+    def ledger(self) -> Sequence[Row] | None:
+        """Give every write it committed, in order; None when it keeps no ledger."""
 
 
 class Away(NotReachable):
@@ -90,6 +101,32 @@ class Twin(_Door):
         self.ask("DELETE", "/__twin/pushes")
         for _ in range(times):
             self.ask("POST", "/__twin/pushes", json=hook)
+
+
+class RealErp:
+    """A real Tryton, by its own RPC, under the words that the ERP's twin has. It keeps no ledger."""
+
+    MODELS: Mapping[str, tuple[str, Sequence[Any]]] = {
+        "customer": ("party.party", []),
+        "job": ("project.work", [("type", "=", "project")]),
+    }
+
+    def __init__(self, settings: Row) -> None:
+        self._session = Session(settings["url"], settings["database"], settings["user"], settings["password"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
+    def state(self, object_: str) -> Sequence[Row]:
+        """Give every record it holds of one object."""
+        model, domain = self.MODELS[object_]
+        return self._session.read(model, domain, ["rec_name"])
+
+    def ledger(self) -> None:
+        """Give nothing: Tryton has none."""
 
 
 class Api(_Door):

@@ -9,7 +9,7 @@ from typing import Any
 
 from concordat.northbeam.board import CONTRACT
 from concordat.northbeam.deals import Deal, Part, Plot
-from concordat.northbeam.outside import Api, Twin
+from concordat.northbeam.outside import Api, Books, Twin
 
 __all__ = ["KEPT", "Seen", "Shown", "prove"]
 
@@ -58,23 +58,32 @@ class Seen:
     pushes: Sequence[Row]
 
     @classmethod
-    def of(cls, api: Api, twins: Mapping[str, Twin], *, seeded: Mapping[str, Mapping[str, set[str]]]) -> Seen:
-        """Ask everybody once."""
-        written = {name: twin.ledger() for name, twin in twins.items()}
+    def of(
+        cls,
+        api: Api,
+        twins: Mapping[str, Twin],
+        real: Mapping[str, Books],
+        *,
+        seeded: Mapping[str, Mapping[str, set[str]]],
+    ) -> Seen:
+        """Ask everybody once: twins, and the real systems beside them."""
+        books: Mapping[str, Books] = {**twins, **real}
+        written = {name: lines for name, book in books.items() if (lines := book.ledger()) is not None}
         kept = [
-            (name, object_, word) for name, words in KEPT.items() if name in twins for object_, word in words.items()
+            (name, object_, word) for name, words in KEPT.items() if name in books for object_, word in words.items()
         ]
         return cls(
             handoffs=[api.handoff(handoff["id"]) for handoff in api.handoffs()],
             state={
                 (name, object_): [
-                    row for row in twins[name].state(word) if str(row["id"]) not in seeded[name].get(word, ())
+                    row for row in books[name].state(word) if str(row["id"]) not in seeded[name].get(word, ())
                 ]
                 for name, object_, word in kept
             },
             ledger={
                 (name, object_): [line for line in written[name] if line["object"] == word]
                 for name, object_, word in kept
+                if name in written
             },
             written=written,
             pushes=twins["crm"].pushes(),
