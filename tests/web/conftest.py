@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +13,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from concordat.errors import AuthRevoked, Rejected
 from concordat.operations.sessions import one_time_link
@@ -22,6 +20,7 @@ from concordat.sdk.spec import Hint, Push
 from concordat.settings import Entity, Firm, Identity
 from concordat.store.database import Database
 from concordat.web.app import create_app
+from concordat.web.server import Server, listen_on
 from concordat.wiring import Running
 from tests.engine.conftest import Firm as Deals
 from tests.engine.conftest import MakeFirm
@@ -81,26 +80,18 @@ def decode(headers: Any, body: bytes, now: datetime) -> Push:
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
     """Serve on a free port until the block ends."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
-        started = threading.Event()
-        startup = server.startup
-
-        async def tell(sockets: Any = None) -> None:
-            await startup(sockets)
-            started.set()
-
-        server.startup = tell  # type: ignore[method-assign]
+    with listen_on(0) as sock:
+        server = Server(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
         thread.start()
         try:
-            assert started.wait(10)
-            yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+            # The socket listens already: this request waits until the server takes it up.
+            url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+            httpx.get(f"{url}/healthz", timeout=20)
+            yield url
         finally:
             server.should_exit = True
-            thread.join(10)
+            thread.join(20)
 
 
 MakeSite = Callable[..., Site]

@@ -119,7 +119,7 @@ def test_missing_fields_come_with_their_owner(site: Site):
     whole = get(site, f"/{items(site)[0]['id']}").json()
     assert [(m["field"], m["owner"]) for m in whole["missing"]] == [("client.tax_id", "crm")]
     assert whole["says"] == "Deal 1 cannot start. One thing is missing."
-    assert whole["next_action"] == "crm fills client.tax_id. Then it goes on by itself."
+    assert whole["next_action"] == "Fill client.tax_id in Salesforce. Then it goes on by itself."
 
 
 # ── replay ────────────────────────────────────────────────────────────────────────────────────────

@@ -39,7 +39,7 @@ GROUPS: Mapping[str, tuple[HandoffState, ...]] = {
 }
 """Words that people use for several states at once."""
 
-STRETCH = 50_000
+STRETCH = 25_000
 """Ids that one page looks through at most; beyond it the reader is asked to go on."""
 LAST = 2**62
 

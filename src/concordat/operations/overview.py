@@ -31,7 +31,7 @@ __all__ = [
 CAP = 10_000
 """Where counting ends."""
 END = "9999-12-31T00:00:00+00:00"
-STRETCH = 50_000
+STRETCH = 25_000
 KINDS = {state.value: group for group in ("moving", "waiting", "broken") for state in GROUPS[group]}
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from concordat.engine.world import World
 from concordat.operations.sessions import Person
 from concordat.web import words
 from concordat.web.problems import Refused
-from concordat.web.story import in_words, step_words, system_title
+from concordat.web.story import in_words, step_words, system_title, who
 
 __all__ = ["NEVER", "THEMES", "Console", "answer"]
 
@@ -64,10 +65,13 @@ class Console:
             static=self.address,
             address=_address,
             money=words.money,
+            decimal=Decimal,
             count=words.count,
             lasting=words.lasting,
             in_words=in_words,
             system=partial(system_title, self.world),
+            outside=_outside,
+            who=lambda owner: who(owner, self.world),
             step_words=lambda effect: step_words(effect, self.world),
         )
         object.__setattr__(self, "templates", environment)
@@ -126,6 +130,11 @@ class Console:
             return Response(content, headers={"Cache-Control": fresh}, media_type=kind)
 
         return routes
+
+
+def _outside(url: str | None) -> bool:
+    """Whether a vendor's address may become a link: a web page, and nothing that runs here."""
+    return bool(url) and str(url).casefold().startswith(("https://", "http://"))
 
 
 def _address(path: str, **query: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from concordat.engine.world import World
 
-__all__ = ["Story", "in_words", "step_words", "system_title", "tell"]
+__all__ = ["Story", "in_words", "step_words", "system_title", "tell", "who"]
 
 DONE = frozenset({"applied", "verified", "skipped", "superseded", "undone"})
 NOTHING = "Nothing to do."
@@ -29,6 +29,11 @@ def system_title(world: World, connection: str) -> str:
     return connector.facts.title if connector else connection
 
 
+def who(owner: str, world: World) -> str:
+    """Who answers: a team in words, or the system in which somebody does it."""
+    return system_title(world, owner) if owner in world.connectors else in_words(owner)
+
+
 def in_words(code: str) -> str:
     """A code as words: `billing_terms` becomes `billing terms`."""
     return code.replace("_", " ").replace("-", " ")
@@ -41,7 +46,7 @@ def step_words(effect: Mapping[str, Any], world: World) -> str:
     thing = in_words(effect["object"]) or in_words(effect["step"])
     place = "at" if effect["kind"] == "check" else "in"
     item = f" ({effect['item']})" if effect["item"] else ""
-    return f"{thing[:1].upper()}{thing[1:]} {place} {system_title(world, effect['connection'])}{item}"
+    return f"{_up(thing)} {place} {system_title(world, effect['connection'])}{item}"
 
 
 def tell(row: Mapping[str, Any], world: World) -> Story:
@@ -50,18 +55,25 @@ def tell(row: Mapping[str, Any], world: World) -> Story:
     return teller(row, world)
 
 
-def _missing(row: Mapping[str, Any], _world: World) -> Story:
+def _missing(row: Mapping[str, Any], world: World) -> Story:
     missing: Sequence[Mapping[str, str]] = row["missing"]
     count = "One thing is" if len(missing) == 1 else f"{len(missing)} things are"
     owners: dict[str, list[str]] = {}
     for each in missing:
         owners.setdefault(each["owner"], []).append(each["field"])
-    asked = "; ".join(f"{owner} fills {_and(fields)}" for owner, fields in owners.items())
+    asked = "; ".join(_ask(owner, fields, world) for owner, fields in owners.items())
     return Story(
         says=f"{row['title']} cannot start. {count} missing.",
-        next=f"{asked}. Then it goes on by itself.",
+        next=f"{_up(asked)}. Then it goes on by itself.",
         person=True,
     )
+
+
+def _ask(owner: str, fields: Sequence[str], world: World) -> str:
+    """An owner is a system, where somebody fills it in, or a team."""
+    if owner in world.connectors:
+        return f"fill {_and(fields)} in {system_title(world, owner)}"
+    return f"{in_words(owner)} fills {_and(fields)}"
 
 
 def _waiting(row: Mapping[str, Any], world: World) -> Story:
@@ -71,7 +83,7 @@ def _waiting(row: Mapping[str, Any], world: World) -> Story:
     first = waits[0]
     words = step_words(first, world)
     others = f" {len(waits) - 1} more wait, too." if len(waits) > 1 else ""
-    owner = f"{first['owner']} answers for it." if first["owner"] else "Nobody needs to act."
+    owner = f"{_up(in_words(first['owner']))} answers for it." if first["owner"] else "Nobody needs to act."
     return Story(
         says=f"{row['title']} waits at “{words}”: {first['waits_for']}.{others}",
         next=f"It is tried again by itself. {owner}",
@@ -81,7 +93,9 @@ def _waiting(row: Mapping[str, Any], world: World) -> Story:
 
 def _asked(row: Mapping[str, Any]) -> Story:
     case = next((c for c in row["cases"] if c["state"] != "resolved"), None)
-    owner = f"{case['owner']} decides in its case." if case else "It goes on by itself when that is there."
+    owner = (
+        f"{_up(in_words(case['owner']))} decides in its case." if case else "It goes on by itself when that is there."
+    )
     says = f"{row['title']} waits: {row['waits_for'] or 'a decision'}."
     return Story(says=says, next=owner, person=case is not None)
 
@@ -96,7 +110,7 @@ def _broken(row: Mapping[str, Any], world: World) -> Story:
     why = first["error"] or first["waits_for"] or "it needs a decision"
     return Story(
         says=f"{row['title']} is stopped at “{step_words(first, world)}”: {why}.",
-        next=f"{owner} mends it at the source, or replays from that step. The rest stands.",
+        next=f"{_up(in_words(owner))} mends it at the source, or replays from that step. The rest stands.",
         person=True,
     )
 
@@ -129,7 +143,7 @@ def _withdrawing(row: Mapping[str, Any], _world: World) -> Story:
     case = next((c for c in row["cases"] if c["state"] != "resolved"), None)
     owner = case["owner"] if case else row["contract_owner"]
     says = f"{row['title']} was withdrawn after it had started. What was not sent is not sent any more."
-    return Story(says=says, next=f"{owner} decides what becomes of what stands.", person=True)
+    return Story(says=says, next=f"{_up(in_words(owner))} decides what becomes of what stands.", person=True)
 
 
 def _over(row: Mapping[str, Any], _world: World) -> Story:
@@ -153,3 +167,7 @@ def _and(words: Sequence[str]) -> str:
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _up(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -196,9 +196,9 @@ SELECT connection, state, failures, opened_at, probe_at, reason, ok_at FROM brea
 -- name: delivery_figures
 -- Deliveries among the newest ten thousand, of the last hour, by connection and state.
 SELECT connection, state, count(*) AS many FROM (
-  SELECT connection, state, received_at FROM delivery WHERE received_at > app_now() - interval '1 hour'
-  ORDER BY id DESC LIMIT 10001) d
-GROUP BY connection, state ORDER BY connection, state;
+  SELECT connection, state, received_at FROM delivery
+  WHERE id > (SELECT coalesce(max(id), 0) FROM delivery) - 10001 ORDER BY id DESC) d
+WHERE received_at > app_now() - interval '1 hour' GROUP BY connection, state ORDER BY connection, state;
 
 -- name: refusal_figures
 -- Pushes that proved nothing, ever.
@@ -230,9 +230,9 @@ SELECT contract, state, count(*) AS many FROM (
 WHERE opened_at > app_now() - interval '1 day' GROUP BY contract, state ORDER BY contract, state;
 
 -- name: late_handoffs
--- How many of the two thousand oldest open handoffs passed a service level.
+-- How many of the thousand oldest open handoffs passed a service level.
 SELECT count(DISTINCT s.handoff_id) AS many FROM (
-  SELECT id FROM handoff WHERE state NOT IN ('in_step', 'adopted', 'withdrawn', 'cancelled') ORDER BY state, id LIMIT 2001) h
+  SELECT id FROM handoff WHERE state NOT IN ('in_step', 'adopted', 'withdrawn', 'cancelled') ORDER BY state, id LIMIT 1001) h
 JOIN service_level s ON s.handoff_id = h.id AND s.met_at IS NULL AND s.due_at <= app_now();
 
 -- name: case_money
@@ -282,12 +282,12 @@ ORDER BY id DESC LIMIT %(limit)s::int;
 SELECT id FROM delivery ORDER BY id DESC LIMIT 1;
 
 -- name: waits_of_connections
--- What is open for each connection, of the units one may see, looking at the next thousand of each lane.
-SELECT n.connection, count(e.id) AS open_effects, count(e.id) >= 1000 AS capped,
+-- What is open for each connection, of the units one may see, looking at the next few hundred of each lane.
+SELECT n.connection, count(e.id) AS open_effects, count(e.id) >= 250 AS capped,
        coalesce(extract(epoch FROM app_now() - min(coalesce(e.failing_since, e.ready_at))
                         FILTER (WHERE e.state <> 'applied')), 0)::float8 AS waiting
 FROM lane n
-LEFT JOIN LATERAL (SELECT effect_id FROM work WHERE lane_id = n.id ORDER BY due_at, effect_id LIMIT 1000) w ON true
+LEFT JOIN LATERAL (SELECT effect_id FROM work WHERE lane_id = n.id ORDER BY due_at, effect_id LIMIT 250) w ON true
 LEFT JOIN effect e ON e.id = w.effect_id
 GROUP BY n.connection ORDER BY n.connection;
 

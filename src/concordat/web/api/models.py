@@ -349,7 +349,7 @@ class Connection(_Value):
     reason: str
     ok_at: datetime | None = Field(description="When it last came back after failures.")
     probe_at: datetime | None = Field(description="When a connection that is down is tried next.")
-    open_effects: int = Field(description="Counting ends at 1000 a lane.")
+    open_effects: int = Field(description="Counting ends at 250 a lane.")
     waiting_seconds: float = Field(description="Age of the oldest of the next open effects.")
     refusals: int = Field(description="Pushes that proved nothing.")
     sources: Sequence[Source]

@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 __all__ = ["Box", "steps_picture"]
 
-WIDE, TALL, GAP, STEP = 196, 58, 44, 74
-LETTERS = 25
+WIDE, TALL, GAP, STEP = 216, 58, 48, 74
+LETTERS = 29
 """How many letters fit a box's line."""
 
 

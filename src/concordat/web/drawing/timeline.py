@@ -12,6 +12,8 @@ from markupsafe import Markup
 __all__ = ["Bar", "Mark", "Timeline", "axis", "draw", "lines", "timeline"]
 
 TALL = 30
+APART = 36.0
+"""Per cent between two words on one line, with room for long ones on a phone."""
 TICKS = 5
 STEPS = tuple(
     timedelta(seconds=s)
@@ -141,37 +143,49 @@ def draw(found: Timeline, effect: int) -> Markup:
         # A short stretch still shows: the outline of the bar is three pixels wide at least.
         shape = Markup(
             '<svg x="{0}%" width="{1}%" height="100%" overflow="visible">'
-            '<rect class="bar tone-{2}{3}" x="0" y="8" width="100%" height="14" rx="3"/></svg>'
-        ).format(min(bar.at, 99.2), max(bar.wide, 0.8), bar.tone, " open" if bar.open else "")
+            '<rect class="bar tone-{2}{3}" x="0" y="8" width="100%" height="14" rx="3"/>{4}</svg>'
+        ).format(min(bar.at, 99.2), max(bar.wide, 0.8), bar.tone, " open" if bar.open else "", _hatching(bar))
     return Markup('<svg class="row-picture" width="100%" height="{0}" aria-hidden="true">{1}{2}</svg>').format(
         TALL, lines(found), shape
     )
 
 
+def _hatching(bar: Bar) -> Markup:
+    """A pattern besides the colour."""
+    if bar.tone != "broken":
+        return Markup("")
+    return Markup('<rect fill="url(#pattern-broken)" x="0" y="8" width="100%" height="14" rx="3"/>')
+
+
 def axis(found: Timeline) -> Markup:
-    """The scale above the rows, and the words of the vertical lines."""
+    """The scale above the rows, and the words of the vertical lines on as many lines as they need."""
     said = [
-        Markup('<text class="tick-word" x="{0}%" y="12" text-anchor="{1}">{2}</text>').format(at, _anchor(at), word)
+        Markup('<text class="tick-word" x="{0}%" y="11" text-anchor="{1}">{2}</text>').format(at, _anchor(at), word)
         for at, word in found.ticks
     ]
+    floors = _floors(found.marks)
     said += [
-        Markup('<text class="word-{3}" x="{0}%" y="28" text-anchor="{1}">{2}</text>').format(
-            mark.at, _anchor(mark.at), _short(mark.word), mark.kind
+        Markup('<text class="word-{4}" x="{0}%" y="{3}" text-anchor="{1}">{2}</text>').format(
+            mark.at, _anchor(mark.at), _short(mark.word), 27 + floor * 15, mark.kind
         )
-        for mark in _apart(found.marks)
+        for mark, floor in floors
     ]
-    return Markup('<svg class="axis" width="100%" height="34" aria-hidden="true">{0}</svg>').format(
-        Markup("").join(said)
-    )
+    tall = 34 + 15 * max((floor for _, floor in floors), default=-1)
+    drawn = Markup("").join(said)
+    return Markup('<svg class="axis" width="100%" height="{0}" aria-hidden="true">{1}</svg>').format(tall, drawn)
 
 
-def _apart(marks: Sequence[Mark]) -> list[Mark]:
-    """Words that would lie on each other: the one further right is left out, but *now* is kept."""
-    kept: list[Mark] = []
-    for mark in sorted(marks, key=lambda m: (m.kind != "now", m.at)):
-        if all(abs(mark.at - other.at) > 16 for other in kept):
-            kept.append(mark)
-    return kept
+def _floors(marks: Sequence[Mark]) -> list[tuple[Mark, int]]:
+    """Give each word the first line on which nothing is near it."""
+    taken: list[list[float]] = []
+    found = []
+    for mark in sorted(marks, key=lambda m: m.at):
+        floor = next((n for n, line in enumerate(taken) if all(abs(mark.at - at) > APART for at in line)), len(taken))
+        if floor == len(taken):
+            taken.append([])
+        taken[floor].append(mark.at)
+        found.append((mark, floor))
+    return found
 
 
 def _anchor(at: float) -> str:

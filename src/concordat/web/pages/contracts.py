@@ -17,7 +17,7 @@ from concordat.web.console import Console
 from concordat.web.drawing.steps import Box, steps_picture
 from concordat.web.edge import bounded
 from concordat.web.identity import Visiting
-from concordat.web.story import in_words
+from concordat.web.story import step_words
 
 __all__ = ["router"]
 
@@ -74,12 +74,12 @@ def _boxes(console: Console, contract: Contract) -> Sequence[Box]:
 
 def _box(console: Console, contract: Contract, name: str) -> Box:
     step = contract.steps[name]
+    said = {"step": name, "kind": step.kind, "connection": step.system, "object": step.word, "item": ""}
     does = {"put": "make", "check": "ask for", "await": "wait for", "emit": "announce", "act": "do"}[step.kind]
-    place = f" · {console.templates.globals['system'](step.system)}" if step.system else ""  # type: ignore[operator]
     return Box(
         name=name,
-        title=in_words(name).capitalize(),
-        under=f"{does} {in_words(step.word)}{place}",
+        title=step_words(said, console.world),
+        under=name if step.system else f"{does} {step.word}",
         after=step.after,
         optional=step.optional,
         kind=step.kind,
