@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,10 +18,10 @@ from rich.table import Table
 from rich.text import Text
 
 from concordat.cli.screen import ReportOption, err, out, write_report
-from concordat.errors import NotReachable, UserError
+from concordat.errors import UserError
 from concordat.northbeam.board import Board
 from concordat.northbeam.deals import Plot
-from concordat.northbeam.demo import Demo, Wish, clear, stage
+from concordat.northbeam.demo import Demo, Wish, stage
 from concordat.northbeam.settings import ERPS, PORTS
 
 __all__ = ["demo"]
@@ -55,45 +57,43 @@ def demo(  # noqa: PLR0917  Typer's way to declare options
     if erp not in ERPS:
         raise UserError(f"There is no ERP {erp} to run.", remedy=f"Choose {' or '.join(ERPS)}.", exit_code=2)
     console = port if port is not None else 0 if headless else PORTS["web"]
-    wish = Wish(seed=seed, scale=scale, erp=erp, folder=firm, port=console, kills=kill)
+    folder = firm or Path(tempfile.mkdtemp(prefix="northbeam-"))
+    wish = Wish(folder=folder, seed=seed, scale=scale, erp=erp, port=console, kills=kill)
     signal.signal(signal.SIGTERM, _interrupted)
-    if not _run(wish, headless=headless, report=report):
+    held = False
+    try:
+        held = _run(wish, headless=headless, report=report)
+    finally:
+        _leave(folder, temporary=firm is None, done=held and headless)
+    if not held:
         raise typer.Exit(1)
 
 
 def _run(wish: Wish, *, headless: bool, report: Path | None) -> bool:
-    played: Demo | None = None
-    try:
-        with _screen() as screen, stage(wish, screen) as played:
-            screen.plot = played.plot
-            played.play()
-            result = played.prove()
-            screen.end()
-            write_report(report, result)
-            _show(result)
-            if not headless:
-                _stay(played)
-    except KeyboardInterrupt:
-        err.print("Ended: everything that was started has stopped.")
-        _where(played)
-        raise
-    except NotReachable:
-        _where(played)
-        raise
-    if headless and result["holds"]:
-        clear(played)
-    else:
-        _where(played)
+    with _screen() as screen, stage(wish, screen) as played:
+        screen.plot = played.plot
+        played.play()
+        result = played.prove()
+        screen.end()
+        write_report(report, result)
+        _show(result)
+        if not headless:
+            _stay(played)
     return bool(result["holds"])
+
+
+def _leave(folder: Path, *, temporary: bool, done: bool) -> None:
+    """Everything has ended here. What nobody named and nobody needs goes; else say where it is."""
+    if temporary and (done or not (folder / "logs").exists()):
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    if temporary:
+        shutil.rmtree(folder / ".concordat", ignore_errors=True)
+    err.print(f"All of it has ended. The firm and its logs: {folder}", soft_wrap=True)
 
 
 def _interrupted(*_: object) -> None:
     raise KeyboardInterrupt
-
-
-def _where(played: Demo | None) -> None:
-    if played:
-        err.print(f"The firm and its logs: {played.up.firm.folder}", soft_wrap=True)
 
 
 def _stay(played: Demo) -> None:
@@ -125,6 +125,7 @@ class _Screen:
     def __init__(self, live: Live | None) -> None:
         self.plot: Plot | None = None
         self._live = live
+        self._table: list[Table] = []
         self._now = ""
         self._began = time.monotonic()
 
@@ -132,18 +133,20 @@ class _Screen:
         """What is being done now."""
         self._now = text
         if self._live:
-            self._live.update(Group(Text(f"{text} …", style="bold")))
+            self._live.update(Group(*self._table, Text(f"{text} …", style="bold")))
         else:
             err.print(f"… {time.monotonic() - self._began:5.1f} s  {text}", soft_wrap=True, markup=False)
 
     def seen(self, board: Board) -> None:
         """How the deals stand."""
         if self._live and self.plot:
-            self._live.update(Group(_table(self.plot, board), Text(f"{self._now} …", style="bold")))
+            self._table = [_table(self.plot, board)]
+            self._live.update(Group(*self._table, Text(f"{self._now} …", style="bold")))
 
     def end(self) -> None:
         """No more news."""
         if self._live:
+            self._live.update(Group(*self._table))
             self._live.stop()
 
 

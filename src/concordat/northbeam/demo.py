@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 import socket
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,7 +15,7 @@ from typing import Any, Protocol
 from concordat.errors import NotReachable
 from concordat.northbeam.board import Board
 from concordat.northbeam.deals import Deal, Part, Plot, plot
-from concordat.northbeam.folder import remove_firm, write_firm
+from concordat.northbeam.folder import write_firm
 from concordat.northbeam.outside import Books, RealErp, Twin
 from concordat.northbeam.process import Up, poll
 from concordat.northbeam.proof import KEPT, Seen, Shown, prove
@@ -39,11 +38,11 @@ TEMPER: Mapping[str, Mapping[str, Any]] = {"kantata": {"search_lag": 2}, "slack"
 class Wish:
     """What is asked of a demo."""
 
+    folder: Path
+    """Where the firm is written; new or empty."""
     seed: int = 1
     scale: float = 1.0
     erp: str = "netsuite"
-    folder: Path | None = None
-    """Where the firm is written; None: a temporary folder, removed when all promises held."""
     port: int = 0
     """The console's loopback port; 0 takes a free one."""
     kills: int = 0
@@ -195,7 +194,7 @@ class Demo:
 def stage(wish: Wish, watch: Watch) -> Iterator[Demo]:
     """Write the firm, start its twins and `concordat up`, seed the story; at the end of the block all of it ends."""
     story, ports = plot(wish.seed, scale=wish.scale), _ports(wish.port)
-    folder = wish.folder or Path(tempfile.mkdtemp(prefix="northbeam-"))
+    folder = wish.folder
     with ExitStack() as stack:
         watch.said(f"writing the firm Northbeam Consulting to {folder}")
         write_firm(folder, erp=wish.erp, ports=ports)
@@ -261,9 +260,3 @@ def _bound(port: int) -> socket.socket:
             remedy="Choose another with --port, or end what uses it.",
         ) from error
     return sock
-
-
-def clear(demo: Demo) -> None:
-    """Remove a temporary firm; one whose folder was named stays."""
-    if demo.wish.folder is None:
-        remove_firm(demo.up.firm.folder)

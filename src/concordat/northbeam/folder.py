@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -64,8 +63,3 @@ def _contract(contracts: Path, name: str) -> list[Path]:
         kept = "".join(line for line in lines if not line.startswith("# yaml-language-server:"))
         files.append(_write(contracts / name / source.name, kept))
     return files
-
-
-def remove_firm(folder: Path) -> None:
-    """Remove a firm's folder with everything in it; harmless when it is gone."""
-    shutil.rmtree(folder, ignore_errors=True)

@@ -14,6 +14,7 @@ from typing import Self
 from concordat.errors import NotReachable
 from concordat.northbeam.outside import Api, Away
 from concordat.settings import Firm
+from concordat.store.embedded import Embedded
 
 __all__ = ["Up", "poll"]
 
@@ -101,14 +102,20 @@ class Up:
         if self._api:
             self._api.close()
             self._api = None
-        if not self._process or self.pid is None:
-            return
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(ENDS_WITHIN)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if self._process and self.pid:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(ENDS_WITHIN)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._end_database()
+
+    def _end_database(self) -> None:
+        """End the embedded server that a killed process left behind; an orderly one has ended it already."""
+        place = self.firm.state / "postgres"
+        if (place / "data" / "postmaster.pid").exists():
+            Embedded.start(place).stop()
 
     def link(self) -> str:
         """The newest login link that it printed."""
