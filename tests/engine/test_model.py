@@ -177,6 +177,9 @@ class Trouble:
     def rise(self) -> None:
         """A worker that was presumed dead settles what it did long ago."""
         if self.zombies:
+            if self.dice.random() < 0.5:
+                self.change()
+                self.plan()
             lane, outcomes, worker = self.zombies.pop(self.dice.randrange(len(self.zombies)))
             with self.firm.world.db.engine() as conn:
                 settle(self.firm.world, conn, lane, outcomes, worker=worker)
@@ -199,6 +202,8 @@ class Trouble:
             self.firm.run()
         while self.zombies:
             self.rise()
+        for system in self.targets:
+            system.failures.clear()
         for _ in range(4):
             self.firm.later(minutes=16)
             self.firm.run()

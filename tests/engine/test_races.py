@@ -226,3 +226,19 @@ def test_a_claim_waits_for_nobody_and_a_plan_in_progress_is_not_overtaken(
     finish(firm)
     assert [o.fields["name"] for many in firm.psa.held.values() for o in many] == ["Renamed"]
     assert len(firm.psa.ledger) == 1
+
+
+def test_the_answer_of_a_worker_presumed_dead_does_not_settle_a_newer_document(firm: Firm) -> None:
+    firm.take(*firm.won())
+    firm.plan()
+    lane = lane_of(firm, "psa", "project")
+    zombie = called(firm, lane)
+    firm.rows("UPDATE work SET due_at = now(), worker = NULL RETURNING effect_id")
+    firm.run()
+    firm.take(*firm.won(opportunity={"name": "Renamed"}))
+    firm.plan()
+    with firm.world.db.engine() as conn:
+        settle(firm.world, conn, lane, zombie, worker=0)
+    assert firm.states()["project_in_psa"] == "ready"
+    finish(firm)
+    assert [o.fields["name"] for many in firm.psa.held.values() for o in many] == ["Renamed"]
