@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal, Protocol
 
 import httpx
@@ -89,6 +91,7 @@ class Http:
         self._auth = auth
         self._errors = errors
         self._client = httpx.Client(
+            verify=_authorities(),
             transport=transport,
             headers={"user-agent": "Concordat", "accept": "application/json", **(headers or {})},
             follow_redirects=False,
@@ -256,3 +259,9 @@ def _body(json: Any, content: bytes | None, form: Mapping[str, str] | None) -> d
     if json is not None:
         return {"content": encode_json(json), "headers": {"content-type": "application/json"}}
     return {} if content is None else {"content": content}
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Read the trusted authorities once: that is most of what a client costs."""
+    return httpx.create_ssl_context(trust_env=False)

@@ -1,20 +1,11 @@
-"""What must be true: `plan(contract, subject, related)` gives the desired effects of one handoff.
-
-Pure: no I/O, no clock, no chance. The same records give the same plan, byte for byte, so planning again is free of
-harm and a digest tells whether anything changed. What was already done is not looked at here; `concordat.core.late`
-decides what a difference means.
-
-Used by the examples beside each contract: `plan(contract, subject, related, targets)` with `Known` records.
-"""
+"""Plans the subjects of a contract: its rules decide, its steps become desired effects."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import date
-from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
@@ -22,9 +13,9 @@ from concordat.core.contract import Contract, Requirement, Step
 from concordat.core.expressions import Unknown, compile_rule
 from concordat.core.keys import digest, record_key
 from concordat.core.objects import OBJECTS, fields_of
-from concordat.core.sla import Span
+from concordat.core.plan.shape import Desired, Known, Missing, Plan, Stance
 
-__all__ = ["Desired", "Known", "Missing", "Plan", "Planner", "Stance", "plan"]
+__all__ = ["Planner", "plan"]
 
 Targets = Mapping[tuple[str, str], frozenset[str]]
 """(system, object) → canonical fields that the target holds; an absent pair takes every field."""
@@ -43,86 +34,6 @@ REF = "$ref"
 LONGEST_ITEM = 100
 """Characters of an item's own key; a longer one is named by its digest."""
 LONGEST_TITLE = 200
-
-
-class Stance(StrEnum):
-    """What a contract says about one subject."""
-
-    WANTED = "wanted"
-    """`when` holds: the desired state must hold."""
-    WITHDRAWN = "withdrawn"
-    """`withdrawn` holds, or the source sent a tombstone."""
-    IDLE = "idle"
-    """Neither: nothing new is done, nothing undone."""
-    UNKNOWN = "unknown"
-    """A rule could not be answered: frozen, a case."""
-    ADOPTED = "adopted"
-    """Wanted, but older than `since`: found and compared, never written."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Known:
-    """A record as the planner sees it; `ref` is `<connection>:<vendor id>`."""
-
-    id: int
-    object: str
-    ref: str
-    fields: Mapping[str, Any]
-    changed_on: date | None = None
-    deleted: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Missing:
-    """A requirement that does not hold, and who can mend it."""
-
-    path: str
-    owner: str
-    says: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Desired:
-    """One effect that must hold."""
-
-    step: str
-    item: str = ""
-    kind: str
-    system: str = ""
-    object: str = ""
-    operation: str = "put"
-    owner_id: int = 0
-    place: str = ""
-    """Tells target objects of one kind for one owner apart: `as` and the item's key."""
-    record_key: str = ""
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    digest: str = ""
-    """Of the document and the target object it is for: another client's equal document is another one."""
-    after: tuple[str, ...] = ()
-    optional: bool = False
-    owner: str = ""
-    due_span: Span | None = None
-    if_unavailable: str = "pending"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """The answer for one subject. `missing` and `reason` say why nothing may be sent yet."""
-
-    stance: Stance
-    reason: str = ""
-    missing: tuple[Missing, ...] = ()
-    value: tuple[str, str] | None = None
-    """Amount as decimal text and its currency."""
-    title: str = ""
-    effects: tuple[Desired, ...] = ()
-
-    @property
-    def digest(self) -> str:
-        """Changes when any desired effect does."""
-        parts = [[e.step, e.item, e.digest] for e in self.effects]
-        return digest({"stance": self.stance, "effects": parts, "missing": [m.path for m in self.missing]})
-
 
 Records = Mapping[str, Known]
 Fields = Mapping[str, Mapping[str, Any]]
