@@ -200,6 +200,8 @@ def test_look_alikes_are_found_by_number_or_name(erp: netsuite.NetSuiteConnector
     assert [seen.ref for seen in erp.match("client", {"name": "ACME & söhne"}, CTX)] == [ref]
     assert [seen.ref for seen in erp.match("project", {"name": "migration", "client": {"ref": ref}}, CTX)] == [made]
     assert erp.match("project", {"name": "it's another"}, CTX) == []
+    assert [seen.ref for seen in erp.match("client", {"number": "C-88", "name": "Acme & Söhne"}, CTX)] == [ref]
+    assert erp.match("client", {"number": "C-88"}, CTX) == []
     assert erp.match("client", {}, CTX) == []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NoReturn
 from urllib.parse import quote
@@ -98,8 +98,8 @@ class NetSuiteConnector:
     def match(self, object_: str, fields: JsonObject, ctx: CallContext) -> Sequence[Observed]:
         """Find look-alikes by number, else by name (within its client or project)."""
         kind = self._kind(object_)
-        where = _alike(object_, fields)
-        return [kind.observed(row) for row in self._select(kind, where, ctx)] if where else []
+        looks = (self._select(kind, where, ctx) for where in _alike(object_, fields))
+        return [kind.observed(row) for row in next((rows for rows in looks if rows), ())]
 
     def fetch(self, object_: str, refs: Sequence[str], ctx: CallContext) -> Sequence[Observed]:
         """Read records back by internal id."""
@@ -188,14 +188,17 @@ def _texts(values: Sequence[str]) -> str:
     return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
 
 
-def _alike(object_: str, fields: JsonObject) -> str:
-    """Give the condition for records that look like a document; empty when it says nothing to go by."""
+def _alike(object_: str, fields: JsonObject) -> Iterator[str]:
+    """Give conditions for records that look like a document, the surest first.
+
+    What people made by hand bears NetSuite's own number as a rule, so a number that is not found says nothing.
+    """
     if fields.get("number") and object_ != "contract_line":
-        return f"entityid = {_texts([str(fields['number'])])}"
+        yield f"entityid = {_texts([str(fields['number'])])}"
     if not fields.get("name"):
-        return ""
+        return
     column = "title" if object_ == "contract_line" else "companyname"
     name = f"UPPER({column}) = {_texts([str(fields['name']).upper()])}"
     above = {"project": ("client", "customer"), "contract_line": ("project", "project")}.get(object_)
     ref = str(((fields.get(above[0]) or {}) if above else {}).get("ref") or "")
-    return f"{name} AND {above[1]} = {ref}" if above and ref.isdigit() else name
+    yield f"{name} AND {above[1]} = {ref}" if above and ref.isdigit() else name
