@@ -121,3 +121,17 @@ def test_ids_and_steps_that_are_unknown(firm: Path):
 def test_a_database_without_tables_says_how_to_get_them(tmp_path: Path):
     write_firm(tmp_path / "firm")
     refused(run("handoff", "list", "--firm", tmp_path / "firm"), 3, "no tables yet", "db migrate")
+
+
+@pytest.mark.slow
+def test_sigterm_ends_up_in_order_and_the_database_with_it(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+    write_firm(tmp_path / "firm")
+    command = [sys.executable, "-u", "-m", "concordat", "up", "--firm", str(tmp_path / "firm"), "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout
+        assert any("Ctrl-C ends it" in line for line in process.stdout)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    assert not (tmp_path / "firm" / ".concordat" / "postgres" / "data" / "postmaster.pid").exists()

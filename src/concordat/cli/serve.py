@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 
 import uvicorn
@@ -50,7 +51,13 @@ def serve(opened: Running, *, worker: Worker | None, sock: socket.socket) -> Non
     out.print(f"Concordat is up for {opened.firm.firm.name}: {url}")
     out.print(f"Sign in once with {url}/login?token={token}", soft_wrap=True)
     out.print(f"API token: {opened.firm.state / 'api.token'} · Ctrl-C ends it.", soft_wrap=True)
+    # Uvicorn raises the signal that ended it once more; the default handler of SIGTERM would skip every clean-up.
+    signal.signal(signal.SIGTERM, _ended)
     server.run(sockets=[sock])
+
+
+def _ended(*_: object) -> None:
+    raise SystemExit(0)
 
 
 def _free_port(firm: Firm, port: int | None) -> socket.socket:
