@@ -63,7 +63,7 @@ SELECT h.id, h.unit, h.contract, h.version, h.state, h.title, h.waits_for, h.val
        coalesce(r.fields ->> 'owner_name', '') AS person, coalesce(c.fields ->> 'name', '') AS client,
        k.title AS contract_title, k.owner AS contract_owner,
        s.name AS clock, s.due_at AS clock_due_at, s.met_at AS clock_met_at, s.breached_at AS clock_breached_at,
-       s.warned_at AS clock_warned_at, e.effects, e.done, e.next_try
+       s.warned_at AS clock_warned_at, e.effects, e.done, e.next_try, e.trouble
 FROM handoff h
 JOIN record r ON r.id = h.subject_id
 JOIN contract k ON k.name = h.contract AND k.version = h.version
@@ -75,7 +75,8 @@ LEFT JOIN LATERAL (
 CROSS JOIN LATERAL (
   SELECT count(*) AS effects,
          count(*) FILTER (WHERE x.state IN ('applied', 'verified', 'skipped', 'superseded', 'undone')) AS done,
-         min(w.due_at) FILTER (WHERE x.state IN ('pending', 'in_doubt', 'ready')) AS next_try
+         min(w.due_at) FILTER (WHERE x.state IN ('pending', 'in_doubt', 'ready')) AS next_try,
+         coalesce(min(x.error) FILTER (WHERE x.state = 'held'), '') AS trouble
   FROM effect x LEFT JOIN work w ON w.effect_id = x.id WHERE x.handoff_id = h.id) e
 WHERE h.id = ANY(%(ids)s::bigint[])
 ORDER BY h.id DESC;

@@ -51,7 +51,7 @@ def _headline(found: Overview, down: int) -> tuple[str, str]:
     if not found.case_count:
         return "Nothing waits for you", day
     late = f" {found.late_cases:,} past due." if found.late_cases else ""
-    broken = f" {_many(down, 'system')} not answering." if down else ""
+    broken = f" {_many(down, 'system')} in trouble." if down else ""
     verb = "waits" if found.case_count == 1 else "wait"
     return f"{_many(found.case_count, 'case')} {verb} for a person", f"{day}{late}{broken}"
 
