@@ -121,7 +121,8 @@ def _claim(world: World, conn: Connection, lane: Lane, worker: int) -> _Taken:
         return _Taken()
     refs = _refs(conn, rows)
     at = rows[0]["now"]
-    claimed = [Claimed.of(row, lane, refs, at) for row in rows]
+    early = _early(conn, lane, rows, refs)
+    claimed = [Claimed.of(row, lane, refs, at) for row in rows if row["id"] not in early]
     return _Taken(rows=claimed, failing=rows[0]["failing"], full=len(rows) >= limit)
 
 
@@ -166,3 +167,28 @@ def _refs(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> Mapping[tuple[
         return {}
     found = conn.execute(QUERIES.effect.refs, {"owners": sorted(owners)})
     return {(r["owner_id"], r["connection"], r["object"], r["item"]): r for r in found}
+
+
+def _early(
+    conn: Connection, lane: Lane, rows: Sequence[Mapping[str, Any]], refs: Mapping[Any, Mapping[str, Any]]
+) -> frozenset[int]:
+    """Put back, visibly, what refers to an object that another effect is about to make here; give its ids."""
+    lacking = [
+        (row["id"], *place, str(value.get("name") or ""))
+        for row in rows
+        for value in row["desired"].values()
+        if row["act"] == "write" and isinstance(value, dict) and "$ref" in value
+        if (place := _place(value["$ref"], lane)) not in refs
+    ]
+    if not lacking:
+        return frozenset()
+    names = ("ids", "owners", "systems", "objects", "items", "names")
+    parameters = dict(zip(names, map(list, zip(*lacking, strict=True)), strict=True))
+    waiting = conn.execute(QUERIES.effect.wait_for_others, parameters).fetchall()
+    if waiting:
+        conn.execute(QUERIES.handoff.derive_states, {"ids": sorted({row["handoff_id"] for row in waiting})})
+    return frozenset(row["id"] for row in waiting)
+
+
+def _place(to: Mapping[str, Any], lane: Lane) -> tuple[int, str, str, str]:
+    return to["owner"], to.get("system") or lane.connection, to["object"], to.get("item", "")

@@ -140,6 +140,25 @@ ORDER BY s.id;
 SELECT owner_id, connection, object, item, ref, url FROM link
 WHERE owner_id = ANY(%(owners)s::bigint[]) AND ref IS NOT NULL;
 
+-- name: wait_for_others
+-- Claimed work that refers to an object which another effect is about to make in the same target waits for it, visibly.
+WITH lacking AS (
+  SELECT DISTINCT ON (t.id) t.id, format('the %%s of %%s in %%s', t.object, coalesce(nullif(t.name, ''), 'another deal'), t.system) AS waits_for
+  FROM unnest(%(ids)s::bigint[], %(owners)s::bigint[], %(systems)s::text[], %(objects)s::text[], %(items)s::text[], %(names)s::text[])
+       AS t(id, owner_id, system, object, item, name)
+  JOIN link l ON l.owner_id = t.owner_id AND l.connection = t.system AND l.object = t.object AND l.item = t.item
+  WHERE l.ref IS NULL AND EXISTS (SELECT FROM effect o WHERE o.handoff_id IN (
+                                    SELECT h.id FROM handoff h WHERE h.subject_id = l.owner_id
+                                    UNION ALL SELECT i.handoff_id FROM handoff_input i WHERE i.record_id = l.owner_id)
+                                  AND o.link_id = l.id AND o.id <> t.id AND o.kind = 'put'
+                                  AND o.state IN ('blocked', 'ready', 'sending', 'in_doubt', 'pending'))
+  ORDER BY t.id, t.object
+), again AS (
+  UPDATE work w SET due_at = app_now() + interval '2 seconds', worker = NULL FROM lacking k WHERE w.effect_id = k.id
+)
+UPDATE effect e SET state = 'pending', waits_for = k.waits_for, tries = greatest(e.tries - 1, 0) FROM lacking k
+WHERE e.id = k.id RETURNING e.id, e.handoff_id;
+
 -- name: settle
 -- Keeps what became of claimed work, for those whose fence still holds: state, link, attempt and the next look.
 WITH answer AS (
