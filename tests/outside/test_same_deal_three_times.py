@@ -53,10 +53,10 @@ class Watched:
         return now
 
     def doubt(self) -> bool:
-        return self.look()["state"] == "in_doubt"
+        return bool(self.look()["state"] == "in_doubt")
 
     def verified(self) -> bool:
-        return self.look()["state"] == "verified"
+        return bool(self.look()["state"] == "verified")
 
 
 def the_story_is_right(firm: Firm, before: Before, watched: Watched) -> None:

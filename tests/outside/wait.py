@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["never_within", "until"]
+__all__ = ["never_within", "until", "until_equal"]
 
 T = TypeVar("T")
 
@@ -21,6 +21,15 @@ def until(awaited: str, look: Callable[[], T], *, within: float = 30.0, every: f
         if time.monotonic() > end:
             raise AssertionError(f"waited {within:.0f} s in vain for {awaited}; last seen: {found!r}")
         time.sleep(every)
+
+
+def until_equal(awaited: str, look: Callable[[], T], expected: T, *, within: float = 30.0) -> None:
+    """Look until the answer is this one. Fails with both when `within` seconds have passed."""
+    end = time.monotonic() + within
+    while (found := look()) != expected:
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {within:.0f} s in vain for {awaited}: {found!r}, not {expected!r}")
+        time.sleep(0.2)
 
 
 def never_within(said: str, look: Callable[[], object], *, seconds: float, every: float = 0.2) -> None:
