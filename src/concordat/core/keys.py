@@ -71,11 +71,17 @@ def _refuse(value: object) -> Any:
 
 
 def _refuse_floats(value: object) -> None:
+    """Most values are text: the exact type is asked before anything that is slower."""
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return
     if isinstance(value, float):
         raise TypeError(f"{value!r} is a float; write it as decimal text.")
-    if isinstance(value, Mapping):
-        for member in value.values():
-            _refuse_floats(member)
+    if kind is dict or isinstance(value, Mapping):
+        for member in value.values():  # type: ignore[attr-defined]
+            if type(member) is not str:
+                _refuse_floats(member)
     elif isinstance(value, list | tuple):
         for member in value:
-            _refuse_floats(member)
+            if type(member) is not str:
+                _refuse_floats(member)

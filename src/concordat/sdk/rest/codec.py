@@ -23,15 +23,21 @@ def decode_json(content: bytes) -> Any:
     return stdlib_json.loads(content, parse_float=Decimal, parse_constant=_no_constant)
 
 
-def _refuse_floats(value: Any) -> None:
+def _refuse_floats(value: object) -> None:
+    """Most values are text: the exact type is asked before anything that is slower."""
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return
     if isinstance(value, float):
         raise TypeError(f"a float has no place on the wire, use Decimal: {value!r}")
-    if isinstance(value, Mapping):
-        for member in value.values():
-            _refuse_floats(member)
+    if kind is dict or isinstance(value, Mapping):
+        for member in value.values():  # type: ignore[attr-defined]
+            if type(member) is not str:
+                _refuse_floats(member)
     elif isinstance(value, list | tuple):
         for member in value:
-            _refuse_floats(member)
+            if type(member) is not str:
+                _refuse_floats(member)
 
 
 def _exact(value: Any) -> Any:

@@ -79,7 +79,7 @@ WITH asked AS (
 )
 INSERT INTO work AS w (effect_id, lane_id, due_at)
 SELECT id, lane_id, app_now() FROM changed WHERE state = 'ready' AND lane_id IS NOT NULL
-ON CONFLICT (effect_id) DO UPDATE SET due_at = excluded.due_at, fence = 0, worker = NULL
+ON CONFLICT (effect_id) DO UPDATE SET due_at = excluded.due_at, fence = 0, worker = NULL, sending = false
 RETURNING w.lane_id;
 
 -- name: any_due
@@ -100,7 +100,7 @@ ORDER BY w.due_at, w.effect_id LIMIT %(limit)s FOR UPDATE OF w SKIP LOCKED;
 WITH seen AS MATERIALIZED (
   SELECT e.*, l.ref, l.record_key, l.digest AS link_digest, l.verified AS link_verified, l.state AS link_state, l.url AS link_url,
          row_number() OVER (PARTITION BY coalesce(e.link_id, -e.id) ORDER BY e.state = 'ready', e.id) AS rank,
-         EXISTS (SELECT FROM effect o WHERE o.link_id = e.link_id AND o.state IN ('sending', 'in_doubt') AND o.id <> e.id) AS busy
+         EXISTS (SELECT FROM work o WHERE o.link_id = e.link_id AND o.sending AND o.effect_id <> e.id) AS busy
   FROM unnest(%(ids)s::bigint[]) AS due(effect_id)
   JOIN effect e ON e.id = due.effect_id LEFT JOIN link l ON l.id = e.link_id
 ), sorted AS MATERIALIZED (
@@ -118,6 +118,7 @@ WITH seen AS MATERIALIZED (
   DELETE FROM work w USING sorted s WHERE w.effect_id = s.id AND s.act = 'drop'
 ), leased AS (
   UPDATE work w SET fence = nextval('fence'), worker = CASE WHEN s.act <> 'later' THEN %(worker)s::bigint END,
+         link_id = s.link_id, sending = s.act IN ('write', 'ask', 'adopt', 'resolve') OR (w.sending AND s.act = 'later'),
          due_at = app_now() + CASE WHEN s.act = 'later' THEN interval '150 milliseconds' ELSE interval '10 minutes' END
   FROM sorted s WHERE w.effect_id = s.id AND s.act <> 'drop'
   RETURNING w.effect_id, w.fence
@@ -154,7 +155,7 @@ WITH lacking AS (
                                   AND o.state IN ('blocked', 'ready', 'sending', 'in_doubt', 'pending'))
   ORDER BY t.id, t.object
 ), again AS (
-  UPDATE work w SET due_at = app_now() + interval '2 seconds', worker = NULL FROM lacking k WHERE w.effect_id = k.id
+  UPDATE work w SET due_at = app_now() + interval '2 seconds', worker = NULL, sending = false FROM lacking k WHERE w.effect_id = k.id
 )
 UPDATE effect e SET state = 'pending', waits_for = k.waits_for, tries = greatest(e.tries - 1, 0) FROM lacking k
 WHERE e.id = k.id RETURNING e.id, e.handoff_id;
@@ -180,7 +181,7 @@ WITH answer AS (
 ), rested AS (
   DELETE FROM work w USING mine m WHERE w.effect_id = m.effect_id AND m.wait IS NULL
 ), again AS (
-  UPDATE work w SET due_at = app_now() + make_interval(secs => m.wait), worker = NULL
+  UPDATE work w SET due_at = app_now() + make_interval(secs => m.wait), worker = NULL, sending = m.state = 'in_doubt'
   FROM mine m WHERE w.effect_id = m.effect_id AND m.wait IS NOT NULL
 ), linked AS (
   UPDATE link l SET ref = m.ref, url = m.url, version = m.version, differs = m.differs, linked_at = coalesce(l.linked_at, app_now()),

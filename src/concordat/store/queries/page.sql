@@ -180,7 +180,7 @@ ORDER BY n.connection, n.object, n.operation;
 SELECT state, count(*) AS many FROM (
   SELECT e.state FROM (SELECT effect_id FROM work ORDER BY effect_id LIMIT 10001) w JOIN effect e ON e.id = w.effect_id
   WHERE e.state <> 'held'
-  UNION ALL (SELECT state FROM effect WHERE state IN ('pending', 'held', 'in_doubt') AND state = 'held' LIMIT 10001)
+  UNION ALL (SELECT state FROM effect WHERE waiting AND state = 'held' LIMIT 10001)
 ) open GROUP BY state ORDER BY state;
 
 -- name: open_handoff_figures

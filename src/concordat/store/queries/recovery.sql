@@ -44,11 +44,11 @@ RETURNING w.effect_id;
 
 -- name: stray
 -- Work that lost its place: open without a row in any lane. Finding one is a fault of ours, mended and counted.
-INSERT INTO work (effect_id, lane_id, due_at)
-SELECT e.id, e.lane_id, app_now() FROM effect e
-WHERE e.state IN ('pending', 'in_doubt') AND e.lane_id IS NOT NULL AND NOT EXISTS (SELECT FROM work w WHERE w.effect_id = e.id)
+INSERT INTO work (effect_id, lane_id, due_at, link_id, sending)
+SELECT e.id, e.lane_id, app_now(), e.link_id, e.state = 'in_doubt' FROM effect e
+WHERE e.waiting AND e.state IN ('pending', 'in_doubt') AND e.lane_id IS NOT NULL AND NOT EXISTS (SELECT FROM work w WHERE w.effect_id = e.id)
 UNION
-SELECT e.id, e.lane_id, app_now() FROM handoff h JOIN effect e ON e.handoff_id = h.id
+SELECT e.id, e.lane_id, app_now(), e.link_id, e.state = 'sending' FROM handoff h JOIN effect e ON e.handoff_id = h.id
 WHERE h.state IN ('planned', 'converging', 'waiting', 'partial') AND e.state IN ('ready', 'sending') AND e.lane_id IS NOT NULL
   AND NOT EXISTS (SELECT FROM work w WHERE w.effect_id = e.id)
 ON CONFLICT DO NOTHING RETURNING effect_id;
@@ -57,15 +57,15 @@ ON CONFLICT DO NOTHING RETURNING effect_id;
 -- One alert per cause and owner: at the first due time it takes all that waits for that cause, and while it stands what comes due later joins it.
 WITH due AS (
   SELECT DISTINCT unit, owner, CASE WHEN waits_for <> '' THEN waits_for ELSE error END AS cause FROM effect
-  WHERE state IN ('pending', 'held', 'in_doubt') AND due_at <= app_now() AND alerted_at IS NULL
+  WHERE waiting AND due_at <= app_now() AND alerted_at IS NULL
 ), late AS (
   UPDATE effect e SET alerted_at = app_now() FROM due d
-  WHERE e.state IN ('pending', 'held', 'in_doubt') AND e.due_at IS NOT NULL AND e.alerted_at IS NULL
+  WHERE e.waiting AND e.due_at IS NOT NULL AND e.alerted_at IS NULL
     AND e.unit = d.unit AND e.owner = d.owner AND CASE WHEN e.waits_for <> '' THEN e.waits_for ELSE e.error END = d.cause
   RETURNING e.id, d.unit, d.owner, d.cause
 ), standing AS (
   SELECT DISTINCT ON (a.unit, a.owner, a.cause) a.unit, a.owner, a.cause, a.id, a.effects FROM alert a JOIN due d USING (unit, owner, cause)
-  WHERE EXISTS (SELECT FROM effect e WHERE e.id = ANY(a.effects) AND e.alerted_at IS NOT NULL AND e.state IN ('pending', 'held', 'in_doubt')
+  WHERE EXISTS (SELECT FROM effect e WHERE e.id = ANY(a.effects) AND e.alerted_at IS NOT NULL AND e.waiting
                 AND CASE WHEN e.waits_for <> '' THEN e.waits_for ELSE e.error END = a.cause)
   ORDER BY a.unit, a.owner, a.cause, a.id DESC
 ), whole AS (
