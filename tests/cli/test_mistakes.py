@@ -14,6 +14,8 @@ import pytest
 
 from concordat.northbeam.folder import PORTS, write_firm
 
+pytestmark = pytest.mark.slow  # each starts a process or more
+
 
 def run(*words: str | Path, seconds: float = 120) -> subprocess.CompletedProcess[str]:
     command = ["env", "-u", "CONCORDAT_FIRM", "-u", "CONCORDAT_DATABASE_URL", sys.executable, "-m", "concordat"]
@@ -104,7 +106,6 @@ def test_twins_stay_until_they_are_ended(firm: Path):
     assert all(line["url"].startswith("http://127.0.0.1:") for line in lines)
 
 
-@pytest.mark.slow
 def test_ids_and_steps_that_are_unknown(firm: Path):
     assert run("db", "migrate", "--firm", firm).returncode == 0
     refused(run("handoff", "show", "4711", "--firm", firm), 1, "There is no handoff 4711")
@@ -117,13 +118,11 @@ def test_ids_and_steps_that_are_unknown(firm: Path):
     assert (empty.returncode, json.loads(empty.stdout)) == (0, [])
 
 
-@pytest.mark.slow
 def test_a_database_without_tables_says_how_to_get_them(tmp_path: Path):
     write_firm(tmp_path / "firm")
     refused(run("handoff", "list", "--firm", tmp_path / "firm"), 3, "no tables yet", "db migrate")
 
 
-@pytest.mark.slow
 def test_sigterm_ends_up_in_order_and_the_database_with_it(tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port = sock.getsockname()[1]

@@ -276,6 +276,7 @@ def clear(db: Database) -> None:
         conn.execute(f"TRUNCATE {TABLES} CASCADE")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", range(6))
 def test_whatever_happens_every_system_ends_in_step(make_firm: MakeFirm, database: Database, block: int) -> None:
     """Thirty-six seeds in six blocks; a failing one is named with its story."""

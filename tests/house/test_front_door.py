@@ -62,6 +62,7 @@ def test_is_known():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("all_", "code", "told"), [("", 0, "1 skipped, 1 xfailed"), ("1", 1, "1 failed, 1 xfailed")]
 )
@@ -78,6 +79,7 @@ def test_a_skip_fails_a_whole_run(all_: str, code: int, told: str, root: Path, t
     assert "no browser: apt-get install chromium" in run.stdout
 
 
+@pytest.mark.slow
 def test_a_module_that_skips_itself_fails_a_whole_run(root: Path, tmp_path: Path):
     shutil.copy(root / "conftest.py", tmp_path)
     (tmp_path / "test_some.py").write_text(

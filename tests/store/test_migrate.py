@@ -75,6 +75,7 @@ def empty(make_database: MakeDatabase) -> Database:
     return make_database(False)
 
 
+@pytest.mark.slow
 def test_the_shipped_migrations_go_up_down_and_up_to_the_same_schema(empty: Database):
     status(empty)
     bare = schema(empty)
@@ -87,6 +88,7 @@ def test_the_shipped_migrations_go_up_down_and_up_to_the_same_schema(empty: Data
     assert first == [step.title for step in read()]
 
 
+@pytest.mark.slow
 def test_each_shipped_migration_goes_back_one_by_one(empty: Database):
     migrate(empty)
     for number in sorted({step.number for step in read()}, reverse=True):

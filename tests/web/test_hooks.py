@@ -103,6 +103,7 @@ def test_a_database_that_is_away_is_503_in_time_and_nothing_is_lost(site: Site):
     assert push(site).status_code == 202
 
 
+@pytest.mark.slow
 def test_a_database_that_says_nothing_is_503_in_time(site: Site):
     with socket.create_server(("127.0.0.1", 0)) as mute:
         there = site.deals.world.db
