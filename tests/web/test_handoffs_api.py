@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import httpx
 import pytest
 
 from concordat.errors import Rejected, Unavailable
-from tests.web.conftest import Site
+from tests.engine.conftest import CONTRACT
+from tests.engine.fakes import LOST
+from tests.web.conftest import MakeSite, Site
 
 API = "/api/v1/handoffs"
 
@@ -194,8 +197,40 @@ def test_sixty_four_copies_are_one_effect(site: Site):
 
 def test_another_unit_sees_and_moves_nothing(site: Site):
     id_ = held(site)
-    with site.browser(units=("elsewhere",)) as other:
+    with closing(site.browser(units=("elsewhere",))) as other:
         assert other.get(API).json()["items"] == []
         assert other.get(API, params={"q": "O1"}).json()["items"] == []
         assert other.get(API, params={"q": f"H{id_}"}).json()["items"] == []
         assert other.get(f"{API}/{id_}").status_code == 404
+
+
+# ── what a replay does not do ─────────────────────────────────────────────────────────────────────
+
+
+def test_a_replay_decides_no_late_change(make_site: MakeSite):
+    site = make_site(CONTRACT.replace("late_change: {default: converge}", "late_change: {default: hold}"))
+    site.deals.take(*site.deals.won())
+    site.run()
+    site.deals.take(*site.deals.won(contract={"value": {"amount": "400000.00", "currency": "USD"}}))
+    site.run()
+    before = len(site.deals.psa.ledger)
+    done = replay(site, items(site)[0]["id"]).json()
+    assert done["released"] == []
+    assert "waits for a decision" in done["left"][0]["why"]
+    site.run()
+    assert len(site.deals.psa.ledger) == before
+
+
+def test_a_replay_repeats_an_unknown_outcome_only_by_name(make_site: MakeSite):
+    site = make_site(upsert=False, unique_key=False, find="no")
+    site.deals.psa.fail("write", LOST, after_commit=True)
+    site.deals.take(*site.deals.won())
+    for _ in range(4):
+        site.run()
+        site.deals.later(minutes=10)
+    assert site.deals.states()["project_in_psa"] == "held"
+    id_ = items(site)[0]["id"]
+    done = replay(site, id_).json()
+    assert done["released"] == []
+    assert "Look at the target" in done["left"][0]["why"]
+    assert replay(site, id_, step="project_in_psa").json()["released"] == ["project_in_psa"]

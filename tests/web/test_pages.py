@@ -72,7 +72,7 @@ def test_a_link_works_once(site: Site):
 @pytest.mark.parametrize("change", ["expires_at = now() - interval '1 second'", "used_at = now()"])
 def test_an_old_link_does_not_work(site: Site, change: str):
     token = one_time_link(site.db, person="ada", role="operator", units=[UNIT])
-    site.deals.rows(f"UPDATE login_link SET {change} RETURNING 1")  # noqa: S608 - ours
+    site.deals.rows(f"UPDATE login_link SET {change} RETURNING 1")
     assert httpx.get(f"{site.url}/login", params={"token": token}).status_code == 401
 
 

@@ -139,12 +139,12 @@ FROM effect e WHERE e.handoff_id = %(id)s::bigint ORDER BY e.id FOR UPDATE OF e;
 -- Held and waiting effects are due now, with fresh patience.
 WITH freed AS (
   UPDATE effect SET state = 'ready', tries = 0, waits_for = '', error = '', error_class = '', failing_since = NULL,
-         ready_at = app_now()
+         alerted_at = NULL, ready_at = app_now()
   WHERE id = ANY(%(effects)s::bigint[]) AND state IN ('held', 'pending') AND lane_id IS NOT NULL
   RETURNING id, lane_id, step
 ), working AS (
   INSERT INTO work AS w (effect_id, lane_id, due_at) SELECT id, lane_id, app_now() FROM freed
-  ON CONFLICT (effect_id) DO UPDATE SET due_at = excluded.due_at, fence = 0, worker = NULL
+  ON CONFLICT (effect_id) DO UPDATE SET due_at = excluded.due_at, fence = 0, worker = NULL, sending = false
 )
 SELECT id, step FROM freed ORDER BY id;
 
