@@ -6,6 +6,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,12 @@ def template() -> Iterator[Path]:
     # Not below pytest's own folder: its 0700 would keep the database server's system user out.
     place = Path(tempfile.mkdtemp(prefix="concordat-outside-"))
     place.chmod(0o755)
-    done = concordat("init", place / "firm")
-    assert done.returncode == 0, done.stderr
-    yield place / "firm"
-    shutil.rmtree(place, ignore_errors=True)
+    try:
+        done = concordat("init", place / "firm")
+        assert done.returncode == 0, done.stderr
+        yield place / "firm"
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -92,11 +95,13 @@ def _making(template: Path, firms: list[Firm]) -> Iterator[MakeFirm]:
         firms.append(mine[-1])
         return mine[-1]
 
-    yield make
-    for firm in mine:
-        firm.close()
-        firms.remove(firm)
-    shutil.rmtree(place, ignore_errors=True)
+    try:
+        yield make
+    finally:
+        for firm in mine:
+            firm.close()
+            firms.remove(firm)
+        shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture
@@ -108,12 +113,10 @@ def make_firm(template: Path, _firms: list[Firm]) -> Iterator[MakeFirm]:
 @pytest.fixture(scope="session")
 def shared(template: Path, _firms: list[Firm]) -> Iterator[Firm]:
     """Run one firm for all tests that leave it whole."""
-    making = _making(template, _firms)
-    firm = next(making)().play()
-    firm.twins["hr"].seed(Story(chance=chance_of("people")).people())
-    yield firm.begin()
-    for _ in making:
-        raise AssertionError
+    with contextmanager(_making)(template, _firms) as make:
+        firm = make().play()
+        firm.twins["hr"].seed(Story(chance=chance_of("people")).people())
+        yield firm.begin()
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def found_and_linked(firm: Firm, known: Sequence[Deal], by_hand: Mapping[str, Se
     ids = {word: {row.get("title") or row["companyName"]: row["id"] for row in rows} for word, rows in by_hand.items()}
     for deal in known:
         names = {"project": deal.name, "job": deal.name, "customer": deal.client}
-        expected = {name: ids[word][names[word]] for name, word in LINKED.items()}
+        expected: Mapping[str, str] = {name: ids[word][names[word]] for name, word in LINKED.items()}
         until_equal(f"{deal.name} to be linked", lambda deal=deal: links(firm, deal), expected)  # type: ignore[misc]
         whole = firm.api.of(deal.id)
         assert not [a for one in (whole or {})["steps"] for a in one["attempts"] if a["act"] == "write"]
