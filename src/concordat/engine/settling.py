@@ -26,6 +26,8 @@ READ_AT_LEAST = timedelta(minutes=15)
 SHOWN_WITHIN = timedelta(minutes=15)
 """How long a target may take to show what it said it wrote, unless it declares a longer lag."""
 ASK_AGAIN = timedelta(minutes=15)
+BEFORE = {"write": E.SENDING, "ask": E.SENDING, "adopt": E.SENDING, "resolve": E.IN_DOUBT, "verify": E.APPLIED}
+"""Where an effect stands while this is done with it."""
 MAY_BE_STOPPED = frozenset({"waiting", "withdrawing", "withdrawn", "cancelled"})
 
 
@@ -112,14 +114,7 @@ def _judge(world: World, lane: Lane, outcome: Outcome, at: datetime) -> _Settled
     """One verdict per outcome, each a legal move."""
     row = outcome.row
     settled = _verdict(world, lane, outcome, at)
-    before = {
-        "write": E.SENDING,
-        "ask": E.SENDING,
-        "adopt": E.SENDING,
-        "resolve": E.IN_DOUBT,
-        "verify": E.APPLIED,
-    }
-    move(before.get(row.act, E.READY), settled.verdict.state)
+    move(BEFORE.get(row.act, E.READY), settled.verdict.state)
     return settled
 
 

@@ -7,6 +7,7 @@ there is to do is always read from the rows, at the latest every two seconds, so
 from __future__ import annotations
 
 import contextlib
+import gc
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -64,6 +65,8 @@ class Worker:
 
     def run(self) -> None:
         """Work until stopped. A database that is down is waited for."""
+        gc.freeze()  # what lives as long as the process is not looked through again and again
+        gc.set_threshold(20_000, 20, 20)  # a round makes some ten thousand values and drops them together
         self._join()
         lanes = ThreadPoolExecutor(self.threads, thread_name_prefix="lane")
         calls = ThreadPoolExecutor(self.threads * 2, thread_name_prefix="call")

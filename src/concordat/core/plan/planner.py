@@ -164,8 +164,14 @@ class _PlannedStep:
         self._record = contract.record_of(name) if step.kind == "put" else contract.subject
         self._allowed = targets.get((step.system, step.put or ""))
         self._takes: dict[str, Take] = {
-            key: _take(contract, text, _refers(step, key)) for key, text in _map_of(contract, name).items()
+            key: _take(contract, text, _refers(step, key))
+            for key, text in _map_of(contract, name).items()
+            if self._takes_field(key)
         }
+        self._mapped = bool(_map_of(contract, name))
+        self._due = step.due.span if step.due else None
+        self._operation = {"put": "put", "check": "ask"}.get(self.kind, self.kind)
+        self._owner = step.owner or contract.case_owner
         self._for = compile_rule(step.for_) if step.for_ else None
         self._each = compile_rule(step.each) if step.each else None
 
@@ -199,7 +205,7 @@ class _PlannedStep:
             kind=self.kind,
             system=step.system,
             object=self.word,
-            operation={"put": "put", "check": "ask"}.get(self.kind, self.kind),
+            operation=self._operation,
             owner_id=owner.id,
             place=place,
             record_key=key,
@@ -207,8 +213,8 @@ class _PlannedStep:
             digest=digest({"for": key, "fields": document}),
             after=step.after,
             optional=step.optional,
-            owner=step.owner or self.contract.case_owner,
-            due_span=step.due.span if step.due else None,
+            owner=self._owner,
+            due_span=self._due,
             if_unavailable=step.if_unavailable,
         )
 
@@ -217,11 +223,11 @@ class _PlannedStep:
             return {_last(self.step.for_): _known(self._for.value(fields))} if self._for else {}
         if self.kind == "emit":
             return {"event": self.word, "data": {name: known.ref for name, known in records.items()}}
-        if not self._takes:
+        if not self._mapped:
             whole = records[self._record].fields
             return {k: v for k, v in whole.items() if v is not None and self._takes_field(k)}
-        taken = {key: take(records, fields) for key, take in self._takes.items() if self._takes_field(key)}
-        return {key: value for key, value in taken.items() if value is not None}
+        taken = [(key, take(records, fields)) for key, take in self._takes.items()]
+        return {key: value for key, value in taken if value is not None}
 
     def _takes_field(self, key: str) -> bool:
         return self._allowed is None or key in self._allowed

@@ -11,7 +11,7 @@ from concordat.core.plan import Stance
 from concordat.engine.alone import alone, storable
 from concordat.engine.cases import CaseDraft, open_cases
 from concordat.engine.matching.brakes import brake
-from concordat.engine.matching.effects import apply, compare_all, freeze
+from concordat.engine.matching.effects import apply, compare_all, freeze, may_free
 from concordat.engine.matching.handoffs import keep_cases, keep_inputs, open_handoffs, renew_handoffs
 from concordat.engine.matching.reading import again, find_handoffs, find_standing, read, wait_for_parents
 from concordat.engine.matching.subject import Subject
@@ -91,5 +91,6 @@ def write(world: World, conn: Connection, subjects: list[Subject], at: datetime)
     stopped = [s for s in live if s.was and (s.plan.missing or s.plan.stance in (Stance.WITHDRAWN, Stance.UNKNOWN))]
     freeze(conn, stopped)
     again(conn, [s for s in going if changes[s.handoff].again])
-    conn.execute(QUERIES.handoff.derive_states, {"ids": [s.handoff for s in going]})
+    moved = [s.handoff for s in going if s.was or may_free(s, changes[s.handoff]) or not changes[s.handoff].new]
+    conn.execute(QUERIES.handoff.derive_states, {"ids": moved})
     return lanes

@@ -19,7 +19,7 @@ from concordat.engine.world import World
 from concordat.store.database import Connection, json_text
 from concordat.store.queries import QUERIES
 
-__all__ = ["apply", "compare_all", "freeze"]
+__all__ = ["apply", "compare_all", "freeze", "may_free"]
 
 
 def compare_all(conn: Connection, going: Sequence[Subject], fresh: set[int]) -> Mapping[int, Changes]:
@@ -61,9 +61,13 @@ def apply(
     lanes = _insert(world, conn, new, at) if new else set()
     if changed:
         lanes |= _change(world, conn, changed, at)
-    if new or changed:
-        lanes |= free(world, conn, [s.handoff for s in going])
-    return frozenset(lanes)
+    return frozenset(lanes | free(world, conn, [s.handoff for s in going if may_free(s, changes[s.handoff])]))
+
+
+def may_free(subject: Subject, changes: Changes) -> bool:
+    """Whether anything blocked may go on at once: not in a handoff all of whose steps are new, but for an event."""
+    at_once = any(d.kind == "emit" and not d.after for d in changes.new)
+    return at_once or (bool(subject.was) and bool(changes.new or changes.changed))
 
 
 def _insert(world: World, conn: Connection, new: Sequence[tuple[Subject, Desired]], at: datetime) -> set[int]:

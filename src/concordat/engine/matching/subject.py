@@ -13,6 +13,9 @@ Key = tuple[str, int]
 """Contract name and subject id."""
 
 
+IDLE = Plan(stance=Stance.IDLE)
+
+
 @dataclass(kw_only=True, slots=True, eq=False)
 class Subject:
     """One dirty mark on its way through planning."""
@@ -23,7 +26,7 @@ class Subject:
     correlation_id: str
     traceparent: str
     related: dict[str, Known | None] = field(default_factory=dict)
-    plan: Plan = field(default_factory=lambda: Plan(stance=Stance.IDLE))
+    plan: Plan = IDLE
     handoff: int = 0
     was: str = ""
     age: float = 0.0
