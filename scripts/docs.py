@@ -173,13 +173,10 @@ def faults() -> str:
         "In the system": TWIN,
         "In what it sends by itself": PUSH,
     }
-    lists = (
-        f"\n## {where}\n\n" + _table(("kind", "what happens"), _kinds(said)) for where, said in kinds.items()
-    )
+    lists = (f"\n## {where}\n\n" + _table(("kind", "what happens"), _kinds(said)) for where, said in kinds.items())
     return (
         f"# Faults\n\n{GENERATED}\n"
-        "What a [twin](twins.md) can be told to do wrong. Numbers in brackets are defaults.\n"
-        + "".join(lists)
+        "What a [twin](twins.md) can be told to do wrong. Numbers in brackets are defaults.\n" + "".join(lists)
     )
 
 

@@ -195,9 +195,7 @@ def test_a_bad_expression_has_a_code(text: str, code: str) -> None:
 def test_true_and_one_are_not_confused_by_memory() -> None:
     rule = compile_rule("o.flag == true")
     assert rule.evaluate({"o": {"flag": True}}) is True
-    assert (
-        isinstance(rule.evaluate({"o": {"flag": 1}}), Unknown) or rule.evaluate({"o": {"flag": 1}}) is False
-    )
+    assert isinstance(rule.evaluate({"o": {"flag": 1}}), Unknown) or rule.evaluate({"o": {"flag": 1}}) is False
     assert rule.evaluate({"o": {"flag": True}}) is True
 
 
@@ -341,8 +339,7 @@ def test_no_text_raises_anything_but_the_declared_fault(text: str) -> None:
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.text(max_size=8),
             lambda inner: (
-                st.lists(inner, max_size=3)
-                | st.dictionaries(st.sampled_from(["amount", "currency", "x"]), inner)
+                st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["amount", "currency", "x"]), inner)
             ),
             max_leaves=6,
         ),

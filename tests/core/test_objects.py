@@ -270,9 +270,7 @@ def test_bad_data_never_raises_and_nothing_is_lost(data: st.DataObject):
 def example(fact: FieldFact) -> st.SearchStrategy[Any]:
     """Values that a field takes, in JSON form."""
     if fact.kind == "list":
-        lone = FieldFact(
-            name=fact.name, kind=fact.item or "text", help="", choices=fact.choices, part=fact.part
-        )
+        lone = FieldFact(name=fact.name, kind=fact.item or "text", help="", choices=fact.choices, part=fact.part)
         return st.lists(example(lone), max_size=2, min_size=int(fact.mandatory))
     if fact.part:
         return record(part_fields(fact.part))
@@ -299,9 +297,7 @@ def record(facts: Mapping[str, FieldFact]) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(
         {n: example(f) for n, f in plain.items() if f.mandatory},
         optional={
-            n: example(f) | st.none()
-            for n, f in plain.items()
-            if not f.mandatory and f.kind not in {"list", "map"}
+            n: example(f) | st.none() for n, f in plain.items() if not f.mandatory and f.kind not in {"list", "map"}
         }
         | {n: example(f) for n, f in plain.items() if not f.mandatory and f.kind in {"list", "map"}},
     )
@@ -352,9 +348,7 @@ def test_the_canonical_form():
     ("one", "two"), [("120", "120.0"), ("120", 120), ("0", "-0.00"), ("1000", "1000.000"), ("-1.5", "-1.50")]
 )
 def test_equal_numbers_have_equal_digests(one: object, two: object):
-    assert digest(normalise("contract", {"budget_hours": one})) == digest(
-        normalise("contract", {"budget_hours": two})
-    )
+    assert digest(normalise("contract", {"budget_hours": one})) == digest(normalise("contract", {"budget_hours": two}))
 
 
 def test_normalise_names_everything_that_is_wrong():

@@ -64,9 +64,7 @@ later = st.timedeltas(timedelta(0), timedelta(days=20))
 
 
 @given(starts, later, spans, calendars)
-def test_a_later_start_is_never_due_earlier(
-    start: datetime, more: timedelta, span: Span, calendar: BusinessCalendar
-):
+def test_a_later_start_is_never_due_earlier(start: datetime, more: timedelta, span: Span, calendar: BusinessCalendar):
     assert due(start, span, calendar) <= due(start + more, span, calendar)
 
 
@@ -166,9 +164,7 @@ def test_an_office_week(start: str, span: str, end: str):
 
 def test_public_holidays_are_skipped():
     bavaria = public_calendar("Europe/Berlin", "DE", [2026], subdivision="BY")
-    assert until("2026-01-05 16:00", "2 business hours", bavaria) == datetime.fromisoformat(
-        "2026-01-07 10:00"
-    )
+    assert until("2026-01-05 16:00", "2 business hours", bavaria) == datetime.fromisoformat("2026-01-07 10:00")
     with pytest.raises(Invalid, match="DE-QQ"):
         public_calendar("Europe/Berlin", "DE", [2026], subdivision="QQ")
 

@@ -43,7 +43,8 @@ steps:
   client_in_erp: {put: client, in: erp, map: {name: client.name, country: client.country}}
   project_in_psa: {put: project, in: psa, map: {name: opportunity.name, client: client, contract_value: contract.value}}
   project_in_erp: {put: project, in: erp, after: [client_in_erp, project_in_psa]}
-  staffing: {check: availability, in: hr, for: opportunity.roles, if_unavailable: pending, due: 1 business day, owner: resourcing}
+  staffing: {check: availability, in: hr, for: opportunity.roles, if_unavailable: pending, due: 1 business day,
+    owner: resourcing}
   workspace: {put: workspace, in: documents, after: [project_in_psa], optional: true}
   activated: {emit: project.activated, after: [project_in_psa, project_in_erp]}
 late_change: {default: converge}
@@ -78,9 +79,7 @@ class Firm:
     def source(self, object_: str, ref: str, **fields: Any) -> SourceRecord:
         """A new version of a source record."""
         self.version += 1
-        record = SourceRecord(
-            object=object_, ref=ref, version=f"{self.version:06}", changed_at=NOW, fields=fields
-        )
+        record = SourceRecord(object=object_, ref=ref, version=f"{self.version:06}", changed_at=NOW, fields=fields)
         self.crm.records[object_, ref] = record
         return record
 
@@ -133,9 +132,7 @@ class Firm:
         shift = timedelta(**by)
         with self.world.db.engine() as conn:
             for table, column in _CLOCKS:
-                conn.execute(
-                    f"UPDATE {table} SET {column} = {column} - %s WHERE {column} IS NOT NULL", [shift]
-                )  # noqa: S608
+                conn.execute(f"UPDATE {table} SET {column} = {column} - %s WHERE {column} IS NOT NULL", [shift])
 
     def mend(self) -> None:
         mend(self.world, 0)
@@ -146,9 +143,7 @@ class Firm:
 
     def states(self, handoff: int | None = None) -> dict[str, str]:
         where = "" if handoff is None else f" WHERE handoff_id = {handoff}"
-        return {
-            r["step"]: r["state"] for r in self.rows(f"SELECT step, state FROM effect{where} ORDER BY id")
-        }
+        return {r["step"]: r["state"] for r in self.rows(f"SELECT step, state FROM effect{where} ORDER BY id")}
 
     def handoff(self) -> dict[str, Any]:
         rows = self.rows("SELECT * FROM handoff")

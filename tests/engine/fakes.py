@@ -90,9 +90,7 @@ class FakeSystem:
         self.ledger.append((intent.object, intent.record_key, "created" if created else "updated"))
         return WriteResult(ref=ref, disposition="created" if created else "updated")
 
-    def find(
-        self, object_: str, record_keys: Sequence[str], ctx: CallContext
-    ) -> Mapping[str, Sequence[Observed]]:
+    def find(self, object_: str, record_keys: Sequence[str], ctx: CallContext) -> Mapping[str, Sequence[Observed]]:
         with self._lock:
             self._raise("find")
             return {k: self.held[k] for k in record_keys if k in self.held and k not in self.hidden}
@@ -106,9 +104,7 @@ class FakeSystem:
         self._raise("match")
         return [o for many in self.held.values() for o in many if o.fields.get("name") == fields.get("name")]
 
-    def ask(
-        self, question: str, questions: Sequence[Mapping[str, Any]], ctx: CallContext
-    ) -> Sequence[Answer]:
+    def ask(self, question: str, questions: Sequence[Mapping[str, Any]], ctx: CallContext) -> Sequence[Answer]:
         self._raise("ask")
         return [self.answers(q) for q in questions]
 
@@ -138,9 +134,7 @@ class FakeSystem:
 
 def _facts(object_: str, batch: int, facts: Mapping[str, Any]) -> ObjectFacts:
     plain: dict[str, Any] = {"promise": PromiseClass.A, "upsert": True, "unique_key": True, "find": "strong"}
-    return ObjectFacts(
-        object=object_, vendor_object=object_, write_batch=batch, read_batch=batch, **{**plain, **facts}
-    )
+    return ObjectFacts(object=object_, vendor_object=object_, write_batch=batch, read_batch=batch, **{**plain, **facts})
 
 
 LOST = UnknownOutcome("the connection was lost")

@@ -83,9 +83,7 @@ def test_staffing_that_is_down_waits_visibly_and_holds_nothing_up(firm: Firm) ->
         firm.take(*firm.won(n))
     firm.run()
     assert len(firm.psa.held) == 10
-    waiting = firm.rows(
-        "SELECT waits_for, owner, due_at FROM effect WHERE step = 'staffing' AND state = 'pending'"
-    )
+    waiting = firm.rows("SELECT waits_for, owner, due_at FROM effect WHERE step = 'staffing' AND state = 'pending'")
     assert len(waiting) == 10
     assert {w["waits_for"] for w in waiting} == {"hr is unavailable"}
     assert all(w["due_at"] and w["owner"] == "resourcing" for w in waiting)
@@ -176,7 +174,8 @@ def test_a_worker_that_dies_while_sending_leaves_doubt_that_is_resolved(firm: Fi
     firm.plan()
     lane = next(x for x in firm.rows("SELECT * FROM lane WHERE connection = 'psa' AND operation = 'put'"))
     dead = firm.rows(
-        "INSERT INTO worker (name, started_at, beat_at) VALUES ('dead', now(), now() - interval '1 minute') RETURNING id"
+        "INSERT INTO worker (name, started_at, beat_at)"
+        " VALUES ('dead', now(), now() - interval '1 minute') RETURNING id"
     )[0]["id"]
     with firm.world.db.engine() as conn:
         claimed = take(conn, lane["id"], limit=10, worker=dead, settle_window=timedelta(0))
@@ -213,15 +212,11 @@ def test_the_brake_stops_a_flood_and_a_release_lets_it_go(make_firm: MakeFirm) -
         firm.take(*firm.won(n))
     firm.run()
     assert len(firm.psa.held) == 3
-    assert [c["facts"]["waiting"] for c in firm.rows("SELECT facts FROM \"case\" WHERE kind = 'brake'")] == [
-        2
-    ]
+    assert [c["facts"]["waiting"] for c in firm.rows("SELECT facts FROM \"case\" WHERE kind = 'brake'")] == [2]
     with firm.world.db.engine() as conn:
         from concordat.store.queries import QUERIES
 
-        conn.execute(
-            QUERIES.handoff.brake_release, {"contract": "opportunity-to-project", "hours": 1, "person": "ada"}
-        )
+        conn.execute(QUERIES.handoff.brake_release, {"contract": "opportunity-to-project", "hours": 1, "person": "ada"})
     firm.later(minutes=1)
     firm.run()
     assert len(firm.psa.held) == 5

@@ -76,9 +76,7 @@ def test_faults_of_examples_have_their_place() -> None:
     assert "country" in field
     (other,) = sheet(head.replace("1", "2") + "  - {name: a, given: {client: {name: A}}, expect: {}}\n")
     assert "not client-onboarding/v1" in other
-    assert "examples.0.expct" in " ".join(
-        sheet(head + "  - {name: a, given: {client: {name: A}}, expct: {}}\n")
-    )
+    assert "examples.0.expct" in " ".join(sheet(head + "  - {name: a, given: {client: {name: A}}, expct: {}}\n"))
     assert sheet("a: [")
     assert "subject" in sheet(head + "  - {name: a, given: {}, expect: {}}\n")[0]
 

@@ -33,10 +33,7 @@ def written(texts: Mapping[str, str]) -> Mapping[str, str]:
 
 def test_every_link_leads_somewhere(written: Mapping[str, str], root: Path):
     broken = [
-        f"{name}: {link}"
-        for name, text in written.items()
-        for link in LINK.findall(text)
-        if _broken(root, name, link)
+        f"{name}: {link}" for name, text in written.items() for link in LINK.findall(text) if _broken(root, name, link)
     ]
     assert broken == []
 
@@ -48,11 +45,7 @@ def _broken(root: Path, name: str, link: str) -> bool:
     target = (root / name).parent / path if path else root / name
     if not target.exists():
         return True
-    return (
-        bool(anchor)
-        and target.suffix == ".md"
-        and anchor not in set(_anchors(target.read_text(encoding="utf-8")))
-    )
+    return bool(anchor) and target.suffix == ".md" and anchor not in set(_anchors(target.read_text(encoding="utf-8")))
 
 
 def _anchors(text: str) -> Iterator[str]:
@@ -61,11 +54,7 @@ def _anchors(text: str) -> Iterator[str]:
 
 
 def test_generated_pages_are_fresh(docs: ModuleType):
-    stale = [
-        path.name
-        for path, text in docs.pages().items()
-        if not path.exists() or path.read_text("utf-8") != text
-    ]
+    stale = [path.name for path, text in docs.pages().items() if not path.exists() or path.read_text("utf-8") != text]
     assert stale == [], "run `make docs`"
 
 
@@ -133,9 +122,7 @@ def test_a_meaning_is_one_sentence(glossary: Mapping[str, list[tuple[str, str]]]
 def test_the_glossary_has_every_state(kind: str, glossary: Mapping[str, list[tuple[str, str]]]):
     section = f"States of {_article(kind.removesuffix('State').lower())}"
     told = [word for word, _ in glossary.get(section, [])]
-    assert told == [str(state) for state in STATES[kind]], (
-        f"{section}: as in concordat.core.states, in its order"
-    )
+    assert told == [str(state) for state in STATES[kind]], f"{section}: as in concordat.core.states, in its order"
 
 
 def _article(noun: str) -> str:

@@ -39,9 +39,7 @@ THE_CLOCK = re.compile(r"CREATE (?:OR REPLACE )?FUNCTION app_now\(\).*?\$\$.*?\$
 
 
 def test_a_file_passes_the_limit_only_with_a_reason(texts: Mapping[str, str]):
-    code = {
-        name: text for name, text in texts.items() if PurePosixPath(name).suffix in CODE and name != "LICENSE"
-    }
+    code = {name: text for name, text in texts.items() if PurePosixPath(name).suffix in CODE and name != "LICENSE"}
     long = {name for name, text in code.items() if len(text.splitlines()) > LIMIT}
     assert sorted(long - LONG.keys()) == [], f"over {LIMIT} lines without a reason in LONG"
     assert sorted(LONG.keys() - long) == [], "in LONG and not long, or gone"

@@ -63,17 +63,13 @@ def test_is_known():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("all_", "code", "told"), [("", 0, "1 skipped, 1 xfailed"), ("1", 1, "1 failed, 1 xfailed")]
-)
+@pytest.mark.parametrize(("all_", "code", "told"), [("", 0, "1 skipped, 1 xfailed"), ("1", 1, "1 failed, 1 xfailed")])
 def test_a_skip_fails_a_whole_run(all_: str, code: int, told: str, root: Path, tmp_path: Path):
     shutil.copy(root / "conftest.py", tmp_path)
     (tmp_path / "test_some.py").write_text(SKIPS)
     env = {**BARE, "CONCORDAT_TEST_ALL": all_}
     command = [sys.executable, "-m", "pytest", "-q", "-ra", "-p", "no:cacheprovider"]
-    run = subprocess.run(
-        [*command, tmp_path], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
-    )
+    run = subprocess.run([*command, tmp_path], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert run.returncode == code, run.stdout
     assert told in run.stdout
     assert "no browser: apt-get install chromium" in run.stdout
@@ -82,14 +78,10 @@ def test_a_skip_fails_a_whole_run(all_: str, code: int, told: str, root: Path, t
 @pytest.mark.slow
 def test_a_module_that_skips_itself_fails_a_whole_run(root: Path, tmp_path: Path):
     shutil.copy(root / "conftest.py", tmp_path)
-    (tmp_path / "test_some.py").write_text(
-        "import pytest\npytest.skip('no broker', allow_module_level=True)\n"
-    )
+    (tmp_path / "test_some.py").write_text("import pytest\npytest.skip('no broker', allow_module_level=True)\n")
     env = {**BARE, "CONCORDAT_TEST_ALL": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    run = subprocess.run(
-        [*command, tmp_path], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
-    )
+    run = subprocess.run([*command, tmp_path], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert run.returncode == 2, run.stdout
     assert "allows no skip" in run.stdout
 
@@ -97,11 +89,7 @@ def test_a_module_that_skips_itself_fails_a_whole_run(root: Path, tmp_path: Path
 def test_changelog_fragments_have_a_kind_and_say_something(texts: Mapping[str, str]):
     fragments = {name: text for name, text in texts.items() if name.startswith("changelog.d/")}
     del fragments["changelog.d/README.md"]
-    faulty = [
-        name
-        for name in fragments
-        if not re.fullmatch(rf"changelog\.d/\+?[\w-]+\.({'|'.join(KINDS)})\.md", name)
-    ]
+    faulty = [name for name in fragments if not re.fullmatch(rf"changelog\.d/\+?[\w-]+\.({'|'.join(KINDS)})\.md", name)]
     assert faulty == []
     assert [name for name, text in fragments.items() if not text.strip().endswith(".")] == []
 

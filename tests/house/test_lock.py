@@ -48,9 +48,7 @@ def test_every_pin_has_a_hash(name: str, texts: Mapping[str, str]):
     entries = re.split(r"^(?=[A-Za-z0-9])", texts[name], flags=re.MULTILINE)
     pinned = [entry for entry in entries if PIN.match(entry)]
     assert pinned
-    assert [
-        entry.split(" ")[0] for entry in pinned if not re.search(r"--hash=sha256:[0-9a-f]{64}", entry)
-    ] == []
+    assert [entry.split(" ")[0] for entry in pinned if not re.search(r"--hash=sha256:[0-9a-f]{64}", entry)] == []
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -59,7 +57,5 @@ def test_no_address_is_in_a_lock(name: str, texts: Mapping[str, str]):
 
 
 def test_the_bootstrap_and_the_lock_agree(pins: Mapping[str, list[Version]], texts: Mapping[str, str]):
-    first = {
-        canonicalize_name(name): Version(said) for name, said in PIN.findall(texts["scripts/bootstrap.lock"])
-    }
+    first = {canonicalize_name(name): Version(said) for name, said in PIN.findall(texts["scripts/bootstrap.lock"])}
     assert {name: said for name, said in first.items() if said not in pins.get(name, [said])} == {}

@@ -1,7 +1,5 @@
 """The suite must be able to fail: an honest connector passes it, and each kind of liar is caught by name."""
 
-# ruff: noqa: ARG002  a fake has the signatures of the seam
-
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence

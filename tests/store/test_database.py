@@ -97,9 +97,7 @@ def test_rows_are_copied_into_a_temporary_table_and_inserted_under_policies(data
 def add_audit(database: Database, *units: str) -> None:
     with database.engine() as conn:
         for unit in units:
-            conn.execute(
-                "INSERT INTO audit (unit, person, act, object, at) VALUES (%s, '', '', '', app_now())", [unit]
-            )
+            conn.execute("INSERT INTO audit (unit, person, act, object, at) VALUES (%s, '', '', '', app_now())", [unit])
 
 
 def test_the_application_sees_its_units_alone(database: Database):
@@ -168,9 +166,7 @@ def test_every_table_with_a_unit_has_policies_for_the_three_roles(database: Data
 
 def test_only_the_four_roles_may_enter(database: Database, administrator: psycopg.Connection):
     name = conninfo_to_dict(database.dsn)["dbname"]
-    row = administrator.execute(
-        "SELECT datacl::text[] FROM pg_database WHERE datname = %s", [name]
-    ).fetchone()
+    row = administrator.execute("SELECT datacl::text[] FROM pg_database WHERE datname = %s", [name]).fetchone()
     assert row
     assert {grant.split("=")[0] for grant in row[0]} == set(ROLES)
 
@@ -181,8 +177,7 @@ def test_only_the_four_roles_may_enter(database: Database, administrator: psycop
 def test_bootstrap_repeats_races_and_sets_a_changed_password(server: Embedded, passwords: Mapping[str, str]):
     done: list[str] = []
     threads = [
-        Thread(target=lambda: done.append(bootstrap(server.dsn_superuser, "twice", passwords)))
-        for _ in range(4)
+        Thread(target=lambda: done.append(bootstrap(server.dsn_superuser, "twice", passwords))) for _ in range(4)
     ]
     for thread in threads:
         thread.start()
@@ -200,9 +195,7 @@ def test_an_administrator_without_rights_is_told_what_to_run(
     administrator.execute("DROP ROLE IF EXISTS weak")
     administrator.execute("CREATE ROLE weak LOGIN PASSWORD 'weak'")
     dsn = make_conninfo(server.dsn_superuser, user="weak", password="weak")
-    with pytest.raises(
-        UserError, match=r"(?s)The login weak may not create .*`ALTER ROLE weak CREATEROLE CREATEDB"
-    ):
+    with pytest.raises(UserError, match=r"(?s)The login weak may not create .*`ALTER ROLE weak CREATEROLE CREATEDB"):
         bootstrap(dsn, "never_made", passwords)
 
 
@@ -295,9 +288,7 @@ def test_a_broken_constraint_is_the_callers_business(database: Database):
         conn.execute("INSERT INTO unit VALUES ('A', ''), ('A', '')")
 
 
-def test_connections_that_the_server_closed_are_replaced_unseen(
-    database: Database, administrator: psycopg.Connection
-):
+def test_connections_that_the_server_closed_are_replaced_unseen(database: Database, administrator: psycopg.Connection):
     with database.engine() as conn:
         conn.execute("SELECT 1")
     ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s AND datname = %s"
@@ -306,9 +297,7 @@ def test_connections_that_the_server_closed_are_replaced_unseen(
         assert conn.execute("SELECT 1 AS one").fetchone() == {"one": 1}
 
 
-def test_a_connection_lost_in_the_middle_is_not_reachable(
-    database: Database, administrator: psycopg.Connection
-):
+def test_a_connection_lost_in_the_middle_is_not_reachable(database: Database, administrator: psycopg.Connection):
     lost = pytest.raises(NotReachable, match="57P01")
     with lost, database.engine() as conn:
         administrator.execute("SELECT pg_terminate_backend(%s, 5000)", [conn.info.backend_pid])

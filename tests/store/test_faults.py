@@ -51,9 +51,7 @@ def test_every_line_of_the_table_is_tried():
 
 def test_every_lock_and_every_undo_of_the_driver_is_contention():
     """A class of the driver that says the transaction was undone may not slip through a later release."""
-    known = [
-        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, psycopg.Error)
-    ]
+    known = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, psycopg.Error)]
     undone = [kind for kind in known if (getattr(kind, "sqlstate", None) or "").startswith("40")]
     assert undone
     assert {type(meaning(kind())) for kind in undone} == {Contended}

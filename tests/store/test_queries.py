@@ -89,9 +89,7 @@ def refused(database: Database, role: str) -> dict[str, str]:
             for _, query in every_query():
                 if makes_temporary(query.sql):
                     conn.execute(query.sql)
-        tried = {
-            f"{name}.{query.name}": refusal(conn, positional(query.sql)) for name, query in every_query()
-        }
+        tried = {f"{name}.{query.name}": refusal(conn, positional(query.sql)) for name, query in every_query()}
     return {name: why for name, why in tried.items() if why}
 
 

@@ -106,7 +106,7 @@ def test_parents_ride_along(client: Salesforce):
     }
     client.Opportunity.create(deal)
     fields = "Id, Amount, IsWon, Account.Name, Contract.Name"
-    rows = client.query(f"SELECT {fields} FROM Opportunity WHERE Account.Name = 'o\\'hara & søn'")  # noqa: S608
+    rows = client.query(f"SELECT {fields} FROM Opportunity WHERE Account.Name = 'o\\'hara & søn'")
     (row,) = rows["records"]
     assert (row["Account"]["Name"], row["Contract"], row["IsWon"], row["Amount"]) == (
         "O'Hara & Søn",

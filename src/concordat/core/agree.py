@@ -19,9 +19,7 @@ _PLAIN = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 def disagreements(wrote: Mapping[str, Any], holds: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Field → what we wrote and what the target holds; empty when they agree on every field we wrote."""
     return {
-        key: {"ours": ours, "theirs": holds.get(key)}
-        for key, ours in wrote.items()
-        if not agrees(ours, holds.get(key))
+        key: {"ours": ours, "theirs": holds.get(key)} for key, ours in wrote.items() if not agrees(ours, holds.get(key))
     }
 
 
@@ -40,10 +38,7 @@ def _agree_mappings(ours: Mapping[str, Any], theirs: Any) -> bool:
     if "ref" in ours and "name" in ours:
         if not ours["ref"]:
             return True
-        return (
-            bool(isinstance(theirs, Mapping) and str(theirs.get("ref")) == str(ours["ref"]))
-            or theirs == ours["ref"]
-        )
+        return bool(isinstance(theirs, Mapping) and str(theirs.get("ref")) == str(ours["ref"])) or theirs == ours["ref"]
     return isinstance(theirs, Mapping) and not disagreements(ours, theirs)
 
 

@@ -25,9 +25,7 @@ Extension = str | int | bool
 """What an extension attribute may hold in JSON."""
 
 _NAME = re.compile(r"[a-z0-9]{1,20}")
-_TIME = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
-)
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
 _URI_REFERENCE = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+\s*(;.*)?")
@@ -150,9 +148,7 @@ def _data(wire: Mapping[str, Any], faults: list[str]) -> Any:
 
 
 def _faults(event: Event) -> list[str]:
-    faults = [
-        f for name in ("id", "source", "type") for f in _text_faults(name, getattr(event, name), needed=True)
-    ]
+    faults = [f for name in ("id", "source", "type") for f in _text_faults(name, getattr(event, name), needed=True)]
     faults += [f for name in _OPTIONAL for f in _text_faults(name, getattr(event, name), needed=False)]
     faults += _form_faults(event)
     if not isinstance(event.time, datetime) or event.time.utcoffset() is None:

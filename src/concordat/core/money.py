@@ -35,9 +35,7 @@ _THREE = "BHD IQD JOD KWD LYD OMR TND"
 _FOUR = "CLF UYW"
 
 EXPONENTS: Mapping[str, int] = {
-    code: exponent
-    for exponent, codes in ((0, _NONE), (2, _TWO), (3, _THREE), (4, _FOUR))
-    for code in codes.split()
+    code: exponent for exponent, codes in ((0, _NONE), (2, _TWO), (3, _THREE), (4, _FOUR)) for code in codes.split()
 }
 """Minor units of every ISO 4217 currency in use, and of those retired since 2020.
 
@@ -72,9 +70,7 @@ def exponent_of(currency: str) -> int:
     """Digits after the point of this currency's minor unit: JPY 0, EUR 2, KWD 3."""
     found = EXPONENTS.get(currency) if isinstance(currency, str) else None
     if found is None:
-        raise BadMoney(
-            f"{currency!r} is no ISO 4217 currency.", remedy="Write its three capital letters: EUR."
-        )
+        raise BadMoney(f"{currency!r} is no ISO 4217 currency.", remedy="Write its three capital letters: EUR.")
     return found
 
 
@@ -103,15 +99,8 @@ class Money:
     @classmethod
     def of_json(cls, value: object) -> Self:
         """Read `{"amount": "100.00", "currency": "EUR"}`; the amount is text, never a number."""
-        if (
-            not isinstance(value, dict | Mapping)
-            or len(value) != 2
-            or "amount" not in value
-            or "currency" not in value
-        ):
-            raise BadMoney(
-                f"{value!r} is not money.", remedy='Write {"amount": "100.00", "currency": "EUR"}.'
-            )
+        if not isinstance(value, dict | Mapping) or len(value) != 2 or "amount" not in value or "currency" not in value:
+            raise BadMoney(f"{value!r} is not money.", remedy='Write {"amount": "100.00", "currency": "EUR"}.')
         amount, currency = value["amount"], value["currency"]
         found = _AMOUNT.fullmatch(amount) if isinstance(amount, str) else None
         if found is None:
@@ -198,9 +187,7 @@ class Money:
         self._same(other)
         return (self.amount > other.amount) - (self.amount < other.amount)
 
-    def share(
-        self, part: int | Decimal, whole: int | Decimal, *, mode: Rounding = "half_up"
-    ) -> tuple[Money, Money]:
+    def share(self, part: int | Decimal, whole: int | Decimal, *, mode: Rounding = "half_up") -> tuple[Money, Money]:
         """Take `part` of `whole` of this money; answer the share and the rest; both add up to it.
 
         Shares of all parts add up to the whole when each is taken from the rest before it.
@@ -227,9 +214,7 @@ class Money:
 
     def _same(self, other: Money) -> None:
         if not isinstance(other, Money):
-            raise BadMoney(
-                f"{other!r} is not money.", remedy="Only money can be added to or compared with money."
-            )
+            raise BadMoney(f"{other!r} is not money.", remedy="Only money can be added to or compared with money.")
         if self.currency != other.currency:
             raise MixedCurrency(self.currency, other.currency)
 
@@ -242,9 +227,7 @@ class Money:
         )
 
     @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Describe the JSON form."""
         return {
             "type": "object",
@@ -272,16 +255,12 @@ def _of_field(value: object) -> Money:
     try:
         return Money.of_json(value)
     except Invalid as error:
-        raise PydanticCustomError(
-            "money", "{message}", {"message": error.message, "remedy": error.remedy}
-        ) from error
+        raise PydanticCustomError("money", "{message}", {"message": error.message, "remedy": error.remedy}) from error
 
 
 def _exact(amount: object, exponent: int, currency: str) -> Decimal:
     if not isinstance(amount, Decimal):
-        raise BadMoney(
-            f"{amount!r} is not a Decimal.", remedy="A float is never money; build from decimal text."
-        )
+        raise BadMoney(f"{amount!r} is not a Decimal.", remedy="A float is never money; build from decimal text.")
     if not amount.is_finite() or amount.adjusted() >= _DIGITS:
         raise BadMoney(f"{amount} is not a finite amount of at most {_DIGITS} digits before the point.")
     try:

@@ -55,9 +55,7 @@ _LENGTHS = {
     Unit.HOUR: timedelta(hours=1),
     Unit.DAY: timedelta(days=1),
 }
-_WRITE = (
-    'Write a whole number and a unit: "2 s", "15 minutes", "4 business hours", "1 business day", "3 days".'
-)
+_WRITE = 'Write a whole number and a unit: "2 s", "15 minutes", "4 business hours", "1 business day", "3 days".'
 _LAST_YEAR = 9990
 
 
@@ -125,9 +123,7 @@ class BusinessCalendar:
         if self.closes != time.min and self.closes <= self.opens:
             raise Invalid(f"The day closes at {self.closes} before it opens at {self.opens}.")
         if not self.weekend < frozenset(range(7)):
-            raise Invalid(
-                "No day of the week is left to work on.", remedy="Name days 0 (Monday) to 6, not all."
-            )
+            raise Invalid("No day of the week is left to work on.", remedy="Name days 0 (Monday) to 6, not all.")
 
     def is_open_on(self, day: date) -> bool:
         """Say whether this civil day is a business day."""
@@ -177,12 +173,8 @@ def public_calendar(
         days = public_holidays.country_holidays(country, subdiv=subdivision, years=years)
     except NotImplementedError as error:
         place = f"{country}-{subdivision}" if subdivision else country
-        raise Invalid(
-            f"No public holidays are known for {place}.", remedy="Give the days as data."
-        ) from error
-    return BusinessCalendar(
-        zone=ZoneInfo(zone), opens=opens, closes=closes, weekend=weekend, holidays=frozenset(days)
-    )
+        raise Invalid(f"No public holidays are known for {place}.", remedy="Give the days as data.") from error
+    return BusinessCalendar(zone=ZoneInfo(zone), opens=opens, closes=closes, weekend=weekend, holidays=frozenset(days))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,7 @@ def publish(conn: Connection, contract: Contract, text: str) -> bool:
     Raises `Invalid` when the same version was published with another text.
     """
     sha = hashlib.sha256(text.encode()).hexdigest()
-    row = conn.execute(
-        QUERIES.contract.find, {"name": contract.contract, "version": contract.version}
-    ).fetchone()
+    row = conn.execute(QUERIES.contract.find, {"name": contract.contract, "version": contract.version}).fetchone()
     if row and row["digest"] != sha:
         raise Invalid(
             f"{contract.key} was published with another text.",

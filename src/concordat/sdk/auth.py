@@ -171,9 +171,7 @@ class _Endpoint:
     path: str
     clock: Callable[[], datetime] = wire_clock
 
-    def _ask(
-        self, ctx: CallContext, form: Mapping[str, str], headers: Mapping[str, str] | None = None
-    ) -> Token:
+    def _ask(self, ctx: CallContext, form: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Token:
         answer = self.http.send(ctx, "POST", self.path, form=form, headers=headers, write=False)
         said = answer.json
         if not isinstance(said, Mapping) or not said.get("access_token"):
@@ -243,6 +241,4 @@ def RefreshToken(  # noqa: N802  reads as the grant beside its siblings
 ) -> ClientCredentials:
     """RFC 6749, 6 with a refresh token that does not rotate (Workday's non-expiring kind)."""
     grant = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-    return ClientCredentials(
-        http=http, path=path, client_id=client_id, client_secret=client_secret, grant=grant
-    )
+    return ClientCredentials(http=http, path=path, client_id=client_id, client_secret=client_secret, grant=grant)

@@ -194,9 +194,7 @@ def _send(
     said = answer.json
     if not isinstance(said, Mapping) or not ({"error", "result"} & said.keys()):
         kind = UnknownOutcome if write else Unavailable
-        raise kind(
-            f"{http.connection}: the answer is no JSON-RPC: {answer.text[:80]!r}", status=answer.status
-        )
+        raise kind(f"{http.connection}: the answer is no JSON-RPC: {answer.text[:80]!r}", status=answer.status)
     if "error" in said:
         raise fault_error(said["error"], connection=http.connection, write=write)
     return Said(result=decode(said.get("result")), at=_clock(answer))

@@ -93,18 +93,14 @@ def _migration(key: tuple[int, int, str], ways: dict[str, str]) -> Migration:
     number, place, name = key
     for way in ("up", "down"):
         if way not in ways:
-            raise UserError(
-                f"The migration {number:04}_{name}.{PHASES[place]} has no .{way}.sql.", remedy="Write it."
-            )
+            raise UserError(f"The migration {number:04}_{name}.{PHASES[place]} has no .{way}.sql.", remedy="Write it.")
     return Migration(number=number, place=place, name=name, up=ways["up"], down=ways["down"])
 
 
 def _refuse_doubles(found: Sequence[Migration]) -> None:
     for one, next_ in pairwise(found):
         if (one.number, one.place) == (next_.number, next_.place):
-            raise UserError(
-                f"{one.title} and {next_.title} have the same number.", remedy="Give one a new number."
-            )
+            raise UserError(f"{one.title} and {next_.title} have the same number.", remedy="Give one a new number.")
 
 
 def migrate(
@@ -145,9 +141,7 @@ def down(db: Database, to: int, *, folder: Path = FOLDER, progress: Progress | N
             _tell(progress, step.title, place, len(chosen))
             with conn.transaction():
                 conn.execute(step.down)
-                conn.execute(
-                    "DELETE FROM migration WHERE number = %s AND phase = %s", [step.number, step.phase]
-                )
+                conn.execute("DELETE FROM migration WHERE number = %s AND phase = %s", [step.number, step.phase])
         return [step.title for step in chosen]
 
 
@@ -157,10 +151,7 @@ def status(db: Database, *, folder: Path = FOLDER) -> Sequence[Status]:
         conn.execute(TABLE)
         known = _applied(conn)
     titles = sorted({step.title for step in read(folder)} | set(known), key=_order)
-    return [
-        Status(title=title, applied_at=known[title].applied_at if title in known else None)
-        for title in titles
-    ]
+    return [Status(title=title, applied_at=known[title].applied_at if title in known else None) for title in titles]
 
 
 def _order(title: str) -> tuple[str, int]:
@@ -205,9 +196,7 @@ def _tell(progress: Progress | None, title: str, place: int, of: int) -> None:
 
 
 def _refuse_changed(found: Sequence[Migration], known: dict[str, _Applied]) -> None:
-    changed = [
-        step.title for step in found if step.title in known and known[step.title].checksum != step.checksum
-    ]
+    changed = [step.title for step in found if step.title in known and known[step.title].checksum != step.checksum]
     if changed:
         raise UserError(
             f"Published migrations were changed after they were applied: {', '.join(changed)}.",

@@ -306,9 +306,7 @@ class Twin:
         record = self.store.put(object, ref, kept, replace=replace)
         if operation == "delete":
             self.store.remove(object, ref)
-        self.store.note(
-            object, operation, key=key or ref, ref=ref, fields=kept, idempotency_key=idempotency_key
-        )
+        self.store.note(object, operation, key=key or ref, ref=ref, fields=kept, idempotency_key=idempotency_key)
         return record
 
     def fresh(self, object: str) -> str:
@@ -324,11 +322,7 @@ class Twin:
             return lambda record: record.fields
         edge = self.clock.now() - timedelta(seconds=float(fault.args.get("seconds", 30)))
         return lambda record: (
-            record.fields
-            if record.changed_at <= edge
-            else record.before
-            if record.created_at <= edge
-            else None
+            record.fields if record.changed_at <= edge else record.before if record.created_at <= edge else None
         )
 
     def search(self, object: str, name: str, value: Any) -> list[tuple[Record, Fields]]:

@@ -24,9 +24,7 @@ __all__ = ["Door", "InProcess", "Remote", "Upstream"]
 
 MOST_BODY = 64 * 1024 * 1024
 HTML = b"<html><head><title>Error</title></head><body><h1>The service is not available</h1></body></html>"
-HOP = frozenset(
-    {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "host"}
-)
+HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "host"})
 
 
 class Upstream(Protocol):

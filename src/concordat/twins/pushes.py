@@ -69,9 +69,7 @@ class Pushes:
     def send(self, body: bytes, sign: Sign, *, object_: str = "") -> None:
         """Push `body` to every hook, signed with the hook's secret, subject to push faults."""
         for hook in list(self.hooks):
-            occasion = Occasion(
-                object=object_, operation="push", path=hook.url, text=body.decode("utf-8", "replace")
-            )
+            occasion = Occasion(object=object_, operation="push", path=hook.url, text=body.decode("utf-8", "replace"))
             struck = {fault.kind: fault for fault in self._faults.strike(PUSH, occasion)}
             if "push_lose" in struck:
                 continue

@@ -66,9 +66,7 @@ class Reply:
     @property
     def content_type(self) -> str:
         """JSON, unless a header says otherwise."""
-        return (
-            "application/octet-stream" if isinstance(self.data, bytes) else "application/json;charset=UTF-8"
-        )
+        return "application/octet-stream" if isinstance(self.data, bytes) else "application/json;charset=UTF-8"
 
 
 class Refuse(Exception):  # noqa: N818  it is an answer, not a failure of the twin

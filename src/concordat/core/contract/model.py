@@ -53,12 +53,8 @@ class Contract(Word):
     title: Text = Field(description="One sentence for people.")
     owner: Code = Field(description="Team that answers for the handoff.")
     approvers: Texts = Field((), description="Teams that agree to a new version; never its author alone.")
-    channel: Channel = Field(
-        "transactional", description="Urgency: at once, after a short linger, on a schedule."
-    )
-    extends: Code | None = Field(
-        None, description="Set by an overlay: the contract and version it was laid over."
-    )
+    channel: Channel = Field("transactional", description="Urgency: at once, after a short linger, on a schedule.")
+    extends: Code | None = Field(None, description="Set by an overlay: the contract and version it was laid over.")
 
     subject: Name = Field(description="Canonical object; one handoff per subject.")
     opens: Opens | None = Field(None, description="The calendar creates the subject.")
@@ -67,17 +63,13 @@ class Contract(Word):
     withdrawn: Rule | None = Field(None, description="The explicit condition of withdrawal.")
     final_after: Name | None = Field(None, description="Step after which nothing is undone.")
 
-    with_: dict[Name, Relation] = Field(
-        default_factory=dict, alias="with", description="Related records by name."
-    )
+    with_: dict[Name, Relation] = Field(default_factory=dict, alias="with", description="Related records by name.")
     gather: dict[Name, Gather] = Field(default_factory=dict, description="Frozen collections by name.")
     value: Value | None = Field(None, description="Money at stake, shown on every case and clock.")
     price: Price | None = Field(None, description="Who prices, against what it is checked.")
     money: MoneyRules | None = Field(None, description="Rounding, tax, rates, tolerance.")
 
-    require: tuple[Requirement, ...] = Field(
-        (), description="Mandatory fields and rules, reported all at once."
-    )
+    require: tuple[Requirement, ...] = Field((), description="Mandatory fields and rules, reported all at once.")
     gate: tuple[Gate, ...] = Field((), description="Checks with a fate.")
     document: Document | None = Field(None, description="How gathered records become documents.")
     owns: dict[Path, Ownership] = Field(default_factory=dict, description="System of record per field.")

@@ -33,24 +33,18 @@ class Overlay(Word):
     extends: Code = Field(description="Contract that is changed: `opportunity-to-project`.")
     title: Text | None = Field(None, description="One sentence for people, in place of the other.")
     owner: Code | None = Field(None, description="Team that answers for it, in place of the other.")
-    approvers: Texts | None = Field(
-        None, description="Teams that agree to a new version, in place of the others."
-    )
+    approvers: Texts | None = Field(None, description="Teams that agree to a new version, in place of the others.")
     channel: Channel | None = Field(None, description="Urgency, in place of the other.")
     since: Civil | None = Field(None, description="Start of this unit, in place of the other.")
     connections: dict[Code, Code] = Field(
         default_factory=dict, description="Connection of the contract to connection of this unit."
     )
-    value_maps: dict[Text, Code] = Field(
-        default_factory=dict, description="Field to the value map it passes."
-    )
+    value_maps: dict[Text, Code] = Field(default_factory=dict, description="Field to the value map it passes.")
     require: tuple[Requirement, ...] = Field((), description="Further mandatory fields and rules.")
     owns: dict[Text, Ownership] = Field(default_factory=dict, description="System of record, field by field.")
     late_change: dict[Name, LateChange] = Field(default_factory=dict, description="Reactions, step by step.")
     undo: dict[Name, Undo] = Field(default_factory=dict, description="Undoing, step by step.")
-    service_levels: tuple[ServiceLevel, ...] = Field(
-        (), description="Promises, by name in place of the others."
-    )
+    service_levels: tuple[ServiceLevel, ...] = Field((), description="Promises, by name in place of the others.")
     retry: dict[ErrorClass, Retry] = Field(default_factory=dict, description="Policies, class by class.")
     cases: Cases | None = Field(None, description="Who works the cases, in place of the other.")
     brake: Brake | None = Field(None, description="The brake, in place of the other.")

@@ -66,9 +66,7 @@ class Requirement(Word):
 
     field: Value | None = Field(None, description="Path of the mandatory field.")
     rule: Rule | None = Field(None, description="Rule that must hold.")
-    owner: Code | None = Field(
-        None, description="Team or system that can mend it; default: owner of the cases."
-    )
+    owner: Code | None = Field(None, description="Team or system that can mend it; default: owner of the cases.")
     unless: Rule | None = Field(None, description="Rule that excuses; an unknown answer does not excuse.")
     says: Text | None = Field(None, description="Sentence for the case.")
 
@@ -93,9 +91,7 @@ class Reaction(Shorthand):
 
     short: ClassVar[str] = "do"
     do: Do = Field(description="Write it, hold for a person, leave it, propose it, or wait.")
-    what: Code | None = Field(
-        None, description="What is proposed: `credit_and_rebill`, `adjust`, `catch_up`."
-    )
+    what: Code | None = Field(None, description="What is proposed: `credit_and_rebill`, `adjust`, `catch_up`.")
     dated: Value | None = Field(None, description="Business date of the posting, or `next_open_period`.")
     to: Code | None = Field(None, description="Team that decides on the proposal.")
     tell: Code | None = Field(None, description="Team that is told.")
@@ -137,9 +133,7 @@ class Undo(Shorthand):
         "reopen",
         "unlock",
     ] = Field(description="Operation on the target; `nothing` leaves it as it is.")
-    unless: Rule | None = Field(
-        None, description="Rule that forbids the undo; an unknown answer forbids it too."
-    )
+    unless: Rule | None = Field(None, description="Rule that forbids the undo; an unknown answer forbids it too.")
     else_: Text | None = Field(None, alias="else", description="What happens then: `case to <team>`.")
     what: Code | None = Field(None, description="What is proposed: `credit`, `reopen`.")
     to: Code | None = Field(None, description="Team that decides on the proposal.")
@@ -154,9 +148,7 @@ class ServiceLevel(Word):
     """A promise about time, with somebody who answers for it."""
 
     name: Text = Field(description="Name on the clock.")
-    from_: Value | None = Field(
-        None, alias="from", description="Start: a field; default: the match of `when`."
-    )
+    from_: Value | None = Field(None, alias="from", description="Start: a field; default: the match of `when`.")
     until: Value = Field(description="End: the step that must be done, or a field that must be filled.")
     within: Lasting = Field(description="Promised length of time.")
     warn_at: Lasting | None = Field(None, description="Age at which the owner is warned.")
@@ -264,9 +256,7 @@ class Gate(Word):
     each: Code | None = Field(None, description="Checked for each gathered record of this object.")
     says: Text = Field(description="Sentence for the reader.")
     owner: Code = Field(description="Team or system that can mend it.")
-    else_: Literal["hold_document", "leave_out", "warn"] = Field(
-        alias="else", description="Fate of what fails."
-    )
+    else_: Literal["hold_document", "leave_out", "warn"] = Field(alias="else", description="Fate of what fails.")
     waive: Waive | None = Field(None, description="Who may waive it.")
 
 

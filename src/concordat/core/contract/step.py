@@ -73,9 +73,7 @@ class Step(Word):
         None,
         description="Record whose target is written; default: the record of this object, or the subject.",
     )
-    as_: Name | None = Field(
-        None, alias="as", description="Tells two target objects of one kind for one record apart."
-    )
+    as_: Name | None = Field(None, alias="as", description="Tells two target objects of one kind for one record apart.")
     for_: Value | None = Field(None, alias="for", description="What is asked about: a path.")
     if_unavailable: Literal["pending", "hold", "ignore"] = Field(
         "pending", description="What a negative answer does: wait visibly, become a case, or nothing."

@@ -110,12 +110,8 @@ Texts = Annotated[
 ]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Count = Annotated[int, BeforeValidator(_count), Field(ge=1)]
-Exact = Annotated[
-    Decimal, BeforeValidator(_exact), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}]})
-]
-Amount = Annotated[
-    Money, BeforeValidator(_amount), WithJsonSchema({"type": "string", "examples": ["25000.00 EUR"]})
-]
+Exact = Annotated[Decimal, BeforeValidator(_exact), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}]})]
+Amount = Annotated[Money, BeforeValidator(_amount), WithJsonSchema({"type": "string", "examples": ["25000.00 EUR"]})]
 Civil = Annotated[date, BeforeValidator(_civil)]
 
 
@@ -136,9 +132,7 @@ class Shorthand(Word):
         return {cls.short: raw} if isinstance(raw, str) else raw
 
     @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Offer editors the short form beside the long one."""
         long = handler.resolve_ref_schema(handler(core_schema))
         short = cast("dict[str, Any]", long["properties"])[cls.short]
@@ -156,9 +150,7 @@ class Lasting(RootModel[str]):
         try:
             Span.parse(text)
         except (Invalid, ValueError) as error:
-            raise PydanticCustomError(
-                "bad-duration", "{raw} is not a length of time", {"raw": repr(text)}
-            ) from error
+            raise PydanticCustomError("bad-duration", "{raw} is not a length of time", {"raw": repr(text)}) from error
         return text
 
     @property

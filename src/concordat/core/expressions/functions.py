@@ -90,9 +90,7 @@ def _later(gives: str, least: int, most: int, says: str) -> Function:
 FUNCTIONS: Mapping[str, Function] = {
     "money": Function(least=1, most=1, gives="money", run=_money, says='`money("100.00 EUR")`: an amount.'),
     "add": Function(least=2, most=2, gives="money", run=_add, says="Sum of two amounts of one currency."),
-    "sub": Function(
-        least=2, most=2, gives="money", run=_sub, says="Difference of two amounts of one currency."
-    ),
+    "sub": Function(least=2, most=2, gives="money", run=_sub, says="Difference of two amounts of one currency."),
     "share": Function(
         least=3,
         most=3,

@@ -85,9 +85,7 @@ def _of_node(node: Node, look: Look) -> Iterator[Problem]:
         yield from _of_arithmetic(node, look) if node.word == "-" else _of_logic(node, look)
     elif node.kind == "index" and node.args[0].kind == "path" and node.args[1].kind == "text":
         path = f"{node.args[0].word}.{_text(node.args[1])}"
-        yield Problem(
-            code="rule-index", message="A field is read by its name", remedy=f"Write `{path}`.", at=node.at
-        )
+        yield Problem(code="rule-index", message="A field is read by its name", remedy=f"Write `{path}`.", at=node.at)
     elif node.kind == "number" and _FLOAT.fullmatch(node.word):
         yield Problem(
             code="rule-float",
@@ -102,9 +100,7 @@ def _of_call(node: Node) -> Iterator[Problem]:
     if function is None:
         hint = nearest(node.word, tuple(FUNCTIONS))
         remedy = hint or f"Use one of {', '.join(FUNCTIONS)}."
-        yield Problem(
-            code="unknown-function", message=f"No function `{node.word}`", remedy=remedy, at=node.at
-        )
+        yield Problem(code="unknown-function", message=f"No function `{node.word}`", remedy=remedy, at=node.at)
     elif function.later:
         yield Problem(
             code="not-yet",
@@ -220,9 +216,7 @@ def _of_literal(path: str, known: Known, literal: Node) -> Iterator[Problem]:
     word = _text(literal)
     if known.choices and word not in known.choices:
         remedy = nearest(word, known.choices) or f"It is one of {', '.join(known.choices)}."
-        yield Problem(
-            code="unknown-word", message=f"`{path}` is never {word!r}", remedy=remedy, at=literal.at
-        )
+        yield Problem(code="unknown-word", message=f"`{path}` is never {word!r}", remedy=remedy, at=literal.at)
     form = _FORMS.get(known.kind)
     if form and not form[0].fullmatch(word):
         yield Problem(

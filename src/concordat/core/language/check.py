@@ -47,9 +47,7 @@ def _names(desk: Desk) -> None:
                 )
             taken.setdefault(name, {"with": "related record", "gather": "collection", "steps": "step"}[word])
     if "default" in desk.steps:
-        desk.tell(
-            ("steps", "default"), "bad-name", "A step cannot be called `default`", "Rename it.", key=True
-        )
+        desk.tell(("steps", "default"), "bad-name", "A step cannot be called `default`", "Rename it.", key=True)
 
 
 def _relations(desk: Desk) -> None:
@@ -131,9 +129,7 @@ def _document(desk: Desk, name: str, step: Step, more: Sequence[str]) -> None:
             continue
         kind = desk.known(text, more).kind
         if kind != "any" and (fact.kind == "money") != (kind == "money"):
-            desk.tell(
-                at, "wrong-kind", f"`{target}` is {fact.kind} and `{text}` is {kind}", "Map like to like."
-            )
+            desk.tell(at, "wrong-kind", f"`{target}` is {fact.kind} and `{text}` is {kind}", "Map like to like.")
 
 
 def _graph(desk: Desk) -> None:
@@ -183,9 +179,7 @@ def _outputs(desk: Desk, edges: dict[str, tuple[str, ...]]) -> None:
                 continue
             loc = ("steps", name, "map", target)
             if source not in _before(name, edges):
-                desk.tell(
-                    loc, "not-after", f"`{name}` maps what `{source}` makes", f"Add `after: [{source}]`."
-                )
+                desk.tell(loc, "not-after", f"`{name}` maps what `{source}` makes", f"Add `after: [{source}]`.")
             elif desk.contract.steps[source].optional and not step.optional:
                 remedy = f"Make `{name}` optional, or `{source}` mandatory."
                 desk.tell(loc, "maps-optional", f"`{source}` is optional and its result is mapped", remedy)
@@ -211,9 +205,7 @@ def _targets(desk: Desk) -> None:
         target = (step.put, step.system, desk.contract.record_of(name), step.as_)
         if target in taken:
             message = f"`{taken[target]}` puts the same {step.put} into {step.system} for the same record"
-            desk.tell(
-                ("steps", name), "same-target", message, "Add `as: <name>` to tell them apart.", key=True
-            )
+            desk.tell(("steps", name), "same-target", message, "Add `as: <name>` to tell them apart.", key=True)
         taken.setdefault(target, name)
 
 
@@ -263,9 +255,7 @@ def _clocks(desk: Desk) -> None:
     for at, level in enumerate(desk.contract.service_levels):
         loc = ("service_levels", at)
         if level.name in seen and level.name != UNNAMED:
-            desk.tell(
-                (*loc, "name"), "name-twice", f"Two service levels are called `{level.name}`", "Rename one."
-            )
+            desk.tell((*loc, "name"), "name-twice", f"Two service levels are called `{level.name}`", "Rename one.")
         seen.add(level.name)
         if "." in level.until or "(" in level.until:
             desk.rule((*loc, "until"), level.until, truth=False)

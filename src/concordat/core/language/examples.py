@@ -108,9 +108,7 @@ def _sheet(source: Source) -> _Sheet | None:
 def _tell(source: Source, loc: tuple[str | int, ...], message: str) -> None:
     line, column = source.at(loc)
     remedy = "See the examples of the shipped contracts."
-    fault = Fault(
-        file=source.file, line=line, column=column, code="bad-example", message=message, remedy=remedy
-    )
+    fault = Fault(file=source.file, line=line, column=column, code="bad-example", message=message, remedy=remedy)
     source.faults.append(fault)
 
 
@@ -196,9 +194,7 @@ def _of_step(found: Desired, expected: ExpectedStep) -> Iterator[str]:
 def _agrees(found: Any, wanted: Any) -> bool:
     """Compare as people write: money short, references by the words that are given."""
     if isinstance(wanted, dict):
-        return isinstance(found, Mapping) and all(
-            _agrees(found.get(key), word) for key, word in wanted.items()
-        )
+        return isinstance(found, Mapping) and all(_agrees(found.get(key), word) for key, word in wanted.items())
     if isinstance(found, Mapping):
         return bool(_money(wanted) == found)
     return str(wanted) == (str(found).lower() if isinstance(found, bool) else str(found))

@@ -79,9 +79,7 @@ class Desk:
         """Tell whether nothing was reported at this place yet."""
         return all(told != loc for told, _, _ in self._told)
 
-    def named(
-        self, loc: Loc, name: str, names: Sequence[str], code: str, what: str, *, key: bool = False
-    ) -> bool:
+    def named(self, loc: Loc, name: str, names: Sequence[str], code: str, what: str, *, key: bool = False) -> bool:
         """Check that a name is one of `names`."""
         if name in names or name == UNNAMED:
             return True
@@ -112,9 +110,7 @@ class Desk:
             self._path(loc, path, rule, more)
         for problem in examine(rule, lambda path: self.known(path, more), truth=truth):
             severity: Severity = "later" if problem.code == "not-yet" else "error"
-            self.tell(
-                loc, problem.code, problem.message, problem.remedy, offset=problem.at, severity=severity
-            )
+            self.tell(loc, problem.code, problem.message, problem.remedy, offset=problem.at, severity=severity)
         return rule
 
     def field(self, loc: Loc, text: str) -> None:
@@ -164,9 +160,7 @@ class Desk:
         try:
             follow(object_, parts)
         except LostPath as error:
-            self.tell(
-                loc, "unknown-field", error.message, self._remedy(object_, root, parts, error), offset=offset
-            )
+            self.tell(loc, "unknown-field", error.message, self._remedy(object_, root, parts, error), offset=offset)
 
     def _remedy(self, object_: str, root: str, parts: Sequence[str], error: LostPath) -> str:
         before = parts[: parts.index(error.word)]

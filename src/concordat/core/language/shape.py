@@ -35,9 +35,7 @@ _LENGTHS = {
         "Use letters, digits and underscores, no digit first.",
     ),
 }
-_NUMBERS = frozenset(
-    {"int_parsing", "int_type", "int_from_float", "greater_than_equal", "decimal_type", "bad-number"}
-)
+_NUMBERS = frozenset({"int_parsing", "int_type", "int_from_float", "greater_than_equal", "decimal_type", "bad-number"})
 _QUOTED = re.compile(r"'([^']*)'")
 _REMEDIES = {
     "bad-date": "Write it as 2026-11-30.",
@@ -83,9 +81,7 @@ def _stand_ins(model: type[BaseModel]) -> dict[str, Any]:
     return {name: deepcopy(word) for name, word in STAND_INS.items() if name in model.model_fields}
 
 
-def _without(
-    data: Any, errors: list[ErrorDetails], source: Source, told: set[Loc], model: type[BaseModel]
-) -> Any:
+def _without(data: Any, errors: list[ErrorDetails], source: Source, told: set[Loc], model: type[BaseModel]) -> Any:
     """Report the errors and mend them, so that the next round sees what they hid."""
     rest = deepcopy(data)
     for detail in errors:

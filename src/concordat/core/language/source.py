@@ -95,9 +95,7 @@ def _too_deep(text: str, source: Source) -> bool:
         depth += isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent))
         depth -= isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent))
         if depth > MOST_LEVELS:
-            _add(
-                source, _mark(event.start_mark), "yaml-too-deep", f"Nesting deeper than {MOST_LEVELS} levels"
-            )
+            _add(source, _mark(event.start_mark), "yaml-too-deep", f"Nesting deeper than {MOST_LEVELS} levels")
             return True
     return False
 

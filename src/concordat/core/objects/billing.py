@@ -90,9 +90,7 @@ class BillingPeriod(Canonical):
     entity: Entity | None = said("Whose books")
     start: CivilDate = Field(description="First day of work in it")
     end: CivilDate = Field(description="Last day of work in it")
-    state: Literal["open", "due", "running", "billed", "skipped"] = Field(
-        description="Where it is in its life"
-    )
+    state: Literal["open", "due", "running", "billed", "skipped"] = Field(description="Where it is in its life")
     posting_period: Annotated[Reference, To("accounting_period")] | None = said("The period it is posted in")
     cut_off_at: Instant | None = said("When entry of work ends")
     unapproved_minutes: Whole | None = said("Minutes not yet approved")
@@ -204,12 +202,8 @@ class IntercompanyCharge(Posted):
     work_date: CivilDate | None = said("Day of the work")
     seller_document: Annotated[Reference, To("invoice")] | None = said("The seller's receivable")
     buyer_document: Reference | None = said("The buyer's payable")
-    seller_period: Annotated[Reference, To("accounting_period")] | None = said(
-        "Period of the seller's document"
-    )
-    buyer_period: Annotated[Reference, To("accounting_period")] | None = said(
-        "Period of the buyer's document"
-    )
+    seller_period: Annotated[Reference, To("accounting_period")] | None = said("Period of the seller's document")
+    buyer_period: Annotated[Reference, To("accounting_period")] | None = said("Period of the buyer's document")
     elimination_key: Text | None = said("What pairs the two in consolidation")
 
 
@@ -218,9 +212,7 @@ class WriteOff(Posted):
 
     object_name = "write_off"
 
-    kind: Literal["write_down", "credit", "credit_and_rebill", "bad_debt"] = Field(
-        description="How it is given up"
-    )
+    kind: Literal["write_down", "credit", "credit_and_rebill", "bad_debt"] = Field(description="How it is given up")
     amount: Money = Field(description="How much")
     reason_code: Words = Field(description="Why, by code")
     note: Text | None = said("Why, in words")
@@ -229,9 +221,7 @@ class WriteOff(Posted):
     invoice: Annotated[Reference, To("invoice")] | None = said("The invoice it touches")
     requested_by: Annotated[Reference, To("worker")] | None = said("Who asks")
     approvals: tuple[Approval, ...] = several("Who agreed, by tier")
-    state: Literal["proposed", "approved", "rejected", "posted"] = Field(
-        description="Where it is in its life"
-    )
+    state: Literal["proposed", "approved", "rejected", "posted"] = Field(description="Where it is in its life")
     receivable_before: Money | None = said("Receivable before")
     receivable_after: Money | None = said("Receivable after")
     tax_effect: Money | None = said("Change of tax")

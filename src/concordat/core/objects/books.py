@@ -58,9 +58,7 @@ class LegalEntity(Canonical):
 class Lock(Part):
     """Whether one subledger still takes entries."""
 
-    ledger: Literal["time", "expense", "billing", "ar", "ap", "payroll", "gl"] = Field(
-        description="The subledger"
-    )
+    ledger: Literal["time", "expense", "billing", "ar", "ap", "payroll", "gl"] = Field(description="The subledger")
     locked: Flag = Field(description="It takes none")
 
 
@@ -97,9 +95,7 @@ class ExchangeRate(Canonical):
     date: CivilDate = Field(description="The day it is for")
     rate: Number = Field(description="The rate, exact")
     published_by: Words = Field(description="Who published it: ECB, HMRC, treasury")
-    inverse_of: Annotated[Reference, To("exchange_rate")] | None = said(
-        "The published rate it is the inverse of"
-    )
+    inverse_of: Annotated[Reference, To("exchange_rate")] | None = said("The published rate it is the inverse of")
 
 
 class ServiceItem(Canonical):

@@ -128,9 +128,7 @@ class ResourceRequest(Canonical):
 
     role: Words = Field(description="Role as rate cards name it")
     project: Annotated[Reference, To("project")] | None = said("For which project")
-    opportunity: Annotated[Reference, To("opportunity")] | None = said(
-        "For which deal, before there is a project"
-    )
+    opportunity: Annotated[Reference, To("opportunity")] | None = said("For which deal, before there is a project")
     skills: tuple[Text, ...] = several("Skills asked for")
     grade: Text | None = said("Least grade")
     location: Text | None = said("Where the work is done")

@@ -112,9 +112,7 @@ def _instant(value: object) -> datetime:
             return read if read.tzinfo is UTC else read.astimezone(UTC)
         except (ValueError, OverflowError):
             pass
-    raise _fault(
-        "instant", f"{value!r} is not an instant with a zone.", 'Write it as "2026-11-30T10:00:00Z".'
-    )
+    raise _fault("instant", f"{value!r} is not an instant with a zone.", 'Write it as "2026-11-30T10:00:00Z".')
 
 
 def _instant_text(value: datetime) -> str:
@@ -159,9 +157,7 @@ def _reference(value: object) -> str | TargetRef:
         if all(word is None or isinstance(word, str) for word in words):
             return TargetRef.model_construct(**value)
     message = f"{value!r} is not a reference."
-    raise _fault(
-        "reference", message, 'Write "<connection>:<id>", or {"ref", "name", "number"} for a target.'
-    )
+    raise _fault("reference", message, 'Write "<connection>:<id>", or {"ref", "name", "number"} for a target.')
 
 
 def _reference_json(value: str | TargetRef) -> Any:

@@ -63,13 +63,9 @@ class Client(Canonical):
     phone: Text | None = said("Main telephone number")
     billing_email: Text | None = said("Where invoices are mailed to")
     parent: Annotated[Reference, To("client")] | None = said("The group's parent, for group terms")
-    bill_to: Annotated[Reference, To("client")] | None = said(
-        "Who receives the invoice when it is another party"
-    )
+    bill_to: Annotated[Reference, To("client")] | None = said("Who receives the invoice when it is another party")
     pay_by: Annotated[Reference, To("client")] | None = said("Who pays when it is another party")
-    billing_contacts: tuple[Annotated[Reference, To("contact")], ...] = several(
-        "People to ask about invoices"
-    )
+    billing_contacts: tuple[Annotated[Reference, To("contact")], ...] = several("People to ask about invoices")
     e_invoice_address: Text | None = said("Peppol id or portal address")
     e_invoice_format: Text | None = said("Format the e-invoice must have")
     po_required: Flag | None = said("No invoice without the client's order number")
@@ -79,9 +75,7 @@ class Client(Canonical):
         "How far reminders have gone"
     )
     entities: tuple[EntityTerms, ...] = several("Companies of ours in which the client is opened")
-    merged_into: Annotated[Reference, To("client")] | None = said(
-        "The survivor when this record was merged away"
-    )
+    merged_into: Annotated[Reference, To("client")] | None = said("The survivor when this record was merged away")
 
 
 class Contact(Canonical):

@@ -54,9 +54,7 @@ class Worker(Canonical):
     available_minutes_per_week: Whole | None = said("Contractual working minutes per week")
     manager: Annotated[Reference, To("worker")] | None = said("Who leads the worker")
     supplier: Text | None = said("Supplier that sends the worker, for supplier staff")
-    purchase_order: Annotated[Reference, To("purchase_order")] | None = said(
-        "Order under which supplier staff work"
-    )
+    purchase_order: Annotated[Reference, To("purchase_order")] | None = said("Order under which supplier staff work")
     skills: tuple[Text, ...] = several("Skills by the firm's own names")
     employments: tuple[Employment, ...] = several("All employments, each with its dates")
 
@@ -68,9 +66,7 @@ class Delegation(Canonical):
 
     from_: Annotated[Reference, To("worker")] = Field(alias="from", description="Whose right it is")
     to: Annotated[Reference, To("worker")] = Field(description="Who may use it")
-    projects: tuple[Annotated[Reference, To("project")], ...] = several(
-        "Projects it covers; none named means all"
-    )
+    projects: tuple[Annotated[Reference, To("project")], ...] = several("Projects it covers; none named means all")
     up_to: Money | None = said("Most that may be approved at once")
     valid_from: CivilDate = Field(description="First day")
     valid_to: CivilDate = Field(description="Last day")

@@ -62,9 +62,7 @@ def object_type(name: str) -> type[Canonical]:
     found = OBJECTS.get(name)
     if found is None:
         near = get_close_matches(name, OBJECTS, n=1)
-        raise NotFound(
-            f"There is no canonical object {name!r}.", remedy=f"Did you mean {near[0]!r}?" if near else ""
-        )
+        raise NotFound(f"There is no canonical object {name!r}.", remedy=f"Did you mean {near[0]!r}?" if near else "")
     return found
 
 
@@ -122,9 +120,7 @@ def _of_type(hint: Any, name: str) -> FieldFact:
     if get_origin(hint) is Literal:
         return FieldFact(name=name, kind="choice", help="", choices=get_args(hint))
     if isinstance(hint, type) and issubclass(hint, Part):
-        return FieldFact(
-            name=name, kind="record", help="", part=hint, refers=getattr(hint, "object_name", "")
-        )
+        return FieldFact(name=name, kind="record", help="", part=hint, refers=getattr(hint, "object_name", ""))
     return FieldFact(name=name, kind=_SHAPES[getattr(get_origin(hint) or hint, "__name__", "")], help="")
 
 

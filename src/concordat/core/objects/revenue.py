@@ -69,15 +69,13 @@ class RevenuePeriod(Canonical):
 
     object_name = "revenue_period"
 
-    performance_obligation: Annotated[Reference, To("performance_obligation")] = Field(
-        description="The obligation"
-    )
+    performance_obligation: Annotated[Reference, To("performance_obligation")] = Field(description="The obligation")
     accounting_period: Annotated[Reference, To("accounting_period")] = Field(description="The period")
     book: Words = Field(description="Accounting basis")
     start: CivilDate = Field(description="First day")
     end: CivilDate = Field(description="Last day")
-    period_lock_time: Literal["future", "open", "soft_closed", "closed", "reopened", "archived"] | None = (
-        said("State of the period's lock on time")
+    period_lock_time: Literal["future", "open", "soft_closed", "closed", "reopened", "archived"] | None = said(
+        "State of the period's lock on time"
     )
     state: Literal["open", "measured", "posted"] | None = said("Where it is in its life")
 

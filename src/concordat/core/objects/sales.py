@@ -70,9 +70,7 @@ class Opportunity(Canonical):
 
     name: Words = Field(description="The deal's name")
     number: Text | None = said("The deal's number")
-    stage: Literal["prospecting", "negotiation", "closed_won", "closed_lost"] = Field(
-        description="How far the deal is"
-    )
+    stage: Literal["prospecting", "negotiation", "closed_won", "closed_lost"] = Field(description="How far the deal is")
     kind: Literal["new", "extension", "renewal", "change"] = Field(
         description="New work, more of the same, the next term, or a change"
     )
@@ -108,9 +106,7 @@ class Agreement(Canonical):
     )
     number: Text | None = said("The paper's number")
     name: Text | None = said("The paper's title")
-    parent: Annotated[Reference, To("agreement")] | None = said(
-        "The paper whose terms it inherits; an MSA has none"
-    )
+    parent: Annotated[Reference, To("agreement")] | None = said("The paper whose terms it inherits; an MSA has none")
     client: Annotated[Reference, To("client")] | None = said("The other side")
     entity: Entity | None = said("Our side")
     signatures: tuple[Signature, ...] = several("Signatures with their dates")
@@ -142,9 +138,7 @@ class ContractLine(Canonical):
     budget_hours: Number | None = said("Hours planned")
     cap: Money | None = said("Most that may be billed")
     cap_hours: Number | None = said("Most hours that may be billed")
-    cap_kind: Literal["hard_nte", "soft", "hours", "per_phase", "per_month"] | None = said(
-        "What the cap means"
-    )
+    cap_kind: Literal["hard_nte", "soft", "hours", "per_phase", "per_month"] | None = said("What the cap means")
     rate_card: Annotated[Reference, To("rate_card")] | None = said("Rates of this line")
     retainer: Annotated[Reference, To("retainer")] | None = said("Retainer terms of this line")
     milestones: tuple[Annotated[Reference, To("milestone")], ...] = several("Milestone plan of this line")
@@ -174,9 +168,7 @@ class Contract(Canonical):
     entity: Entity | None = said("The contracting company, by code")
     signed: Flag | None = said("Both sides have signed")
     signed_on: CivilDate | None = said("Day of the last signature")
-    state: Literal["draft", "active", "closing", "closed", "terminated"] | None = said(
-        "Where it is in its life"
-    )
+    state: Literal["draft", "active", "closing", "closed", "terminated"] | None = said("Where it is in its life")
     agreement: Annotated[Reference, To("agreement")] | None = said("The paper it stands under")
     bill_to: Annotated[Reference, To("client")] | None = said("Who receives the invoice")
     project: Annotated[Reference, To("project")] | None = said("The project that delivers it")
@@ -244,9 +236,7 @@ class ChangeOrder(Canonical):
     number: Text | None = said("The change order's number")
     name: Text | None = said("What it is about")
     contract: Annotated[Reference, To("contract")] = Field(description="The contract it changes")
-    state: Literal["draft", "submitted", "approved", "rejected", "voided"] | None = said(
-        "Where it is in its life"
-    )
+    state: Literal["draft", "submitted", "approved", "rejected", "voided"] | None = said("Where it is in its life")
     effective_from: CivilDate | None = said("First day the change counts")
     signed: Flag | None = said("Both sides have signed")
     signed_on: CivilDate | None = said("Day of the last signature")

@@ -46,9 +46,7 @@ class TimeEntry(Canonical):
     work_date: CivilDate = Field(description="The day as typed by the worker; never read off a time stamp")
     worker: Annotated[Reference, To("worker")] = Field(description="Who worked")
     minutes: Whole = Field(description="Minutes worked; below zero only in a reversal")
-    kind: Literal["original", "reversal", "correction"] | None = said(
-        "New, or changing one; absent: original"
-    )
+    kind: Literal["original", "reversal", "correction"] | None = said("New, or changing one; absent: original")
     corrects: Annotated[Reference, To("time_entry")] | None = said("The entry it reverses or corrects")
     project: Annotated[Reference, To("project")] | None = said("On which project")
     task: Annotated[Reference, To("task")] | None = said("On which task")

@@ -74,9 +74,7 @@ class Database:
     `NotReachable` and `Contended` for what the database did to them, and leave every other error as it is.
     """
 
-    def __init__(
-        self, dsn: str, passwords: Mapping[str, str], *, size: int = 8, limits: Limits | None = None
-    ) -> None:
+    def __init__(self, dsn: str, passwords: Mapping[str, str], *, size: int = 8, limits: Limits | None = None) -> None:
         self.dsn = dsn
         self.limits = limits or Limits()
         self._passwords = passwords

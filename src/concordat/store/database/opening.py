@@ -22,9 +22,7 @@ DATABASE = "concordat"
 
 
 @contextmanager
-def open_database(
-    url: str, state: Path, *, size: int = 8, limits: Limits | None = None
-) -> Iterator[Database]:
+def open_database(url: str, state: Path, *, size: int = 8, limits: Limits | None = None) -> Iterator[Database]:
     """Open the database at `url`, or with an empty `url` the embedded one in `state`/postgres.
 
     Makes roles and database where they are missing; migrates nothing. Raises `NotReachable` or `UserError`.

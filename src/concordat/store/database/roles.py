@@ -68,9 +68,7 @@ class _Administrator:
     passwords: Mapping[str, str]
 
     def session(self, database: str) -> psycopg.Connection[tuple[Any, ...]]:
-        info = make_conninfo(
-            conninfo(self.dsn, limits=MIGRATING, name="concordat bootstrap"), dbname=database
-        )
+        info = make_conninfo(conninfo(self.dsn, limits=MIGRATING, name="concordat bootstrap"), dbname=database)
         return psycopg.connect(info, autocommit=True, row_factory=tuple_row)
 
     def maintenance(self) -> str:
@@ -91,9 +89,7 @@ class _Administrator:
             known = conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
             if known and self._lets_in(role):
                 continue
-            act = sql.SQL(
-                "ALTER ROLE {} PASSWORD {}" if known else f"CREATE ROLE {{}} {POWERLESS} PASSWORD {{}}"
-            )
+            act = sql.SQL("ALTER ROLE {} PASSWORD {}" if known else f"CREATE ROLE {{}} {POWERLESS} PASSWORD {{}}")
             # The server gets the verifier and never the password, which its log might show.
             verifier = conn.pgconn.encrypt_password(
                 self.passwords[role].encode(), role.encode(), b"scram-sha-256"
@@ -102,9 +98,7 @@ class _Administrator:
 
     def _lets_in(self, role: str) -> bool:
         """Say whether the password is right already; a wrong database still proves the login."""
-        info = make_conninfo(
-            self.dsn, user=role, password=self.passwords[role], dbname="postgres", connect_timeout=5
-        )
+        info = make_conninfo(self.dsn, user=role, password=self.passwords[role], dbname="postgres", connect_timeout=5)
         try:
             psycopg.connect(info).close()
         except psycopg.OperationalError as error:

@@ -88,9 +88,7 @@ class Cluster:
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
-            raise NotReachable(
-                f"The database folder {self.folder} cannot be made: {error.strerror}."
-            ) from error
+            raise NotReachable(f"The database folder {self.folder} cannot be made: {error.strerror}.") from error
         account = account_for_root()
         if account:
             os.chown(self.folder, account.uid, account.gid)
@@ -199,9 +197,7 @@ class Cluster:
             if lines[-1] == "ready":
                 return True
             if time.monotonic() > end:
-                raise NotReachable(
-                    f"The embedded PostgreSQL in {self.folder} is not ready. {self._last_words()}"
-                )
+                raise NotReachable(f"The embedded PostgreSQL in {self.folder} is not ready. {self._last_words()}")
             time.sleep(0.02)
         return False
 
