@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from collections.abc import Callable
 
 import uvicorn
 from fastapi import FastAPI
 
+from concordat.web.server import listen_on
+
 __all__ = ["serve"]
 
 
 def serve(app: FastAPI, say: Callable[[object], None]) -> None:
     """Serve the application; its port is said once it is bound."""
-    sock = socket.socket()
-    sock.bind(("127.0.0.1", 0))
-    sock.listen(128)
+    sock = listen_on(0)
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
     threading.Thread(target=_end_with_input, args=[server], daemon=True).start()
     say(sock.getsockname()[1])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import signal
 import socket
 
-import uvicorn
-
 from concordat.cli.login import HOST, PortOption
 from concordat.cli.open import the_firm
 from concordat.cli.screen import FirmOption, out
@@ -16,6 +14,7 @@ from concordat.errors import NotReachable
 from concordat.operations.sessions import one_time_link
 from concordat.settings import Firm
 from concordat.web.app import create_app
+from concordat.web.server import Server, listen_on
 from concordat.wiring import Running
 
 __all__ = ["serve", "up", "web"]
@@ -46,14 +45,12 @@ def serve(opened: Running, *, worker: Worker | None, sock: socket.socket) -> Non
     url = f"http://{HOST}:{port}"
     app = create_app(opened, worker=worker, base_url=url)
     token = one_time_link(opened.db, person="operator", role="operator", units=[opened.world.unit])
-    config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=5, lifespan="on")
-    server = uvicorn.Server(config)
     out.print(f"Concordat is up for {opened.firm.firm.name}: {url}")
     out.print(f"Sign in once with {url}/login?token={token}", soft_wrap=True)
     out.print(f"API token: {opened.firm.state / 'api.token'} · Ctrl-C ends it.", soft_wrap=True)
     # Uvicorn raises the signal that ended it once more; the default handler of SIGTERM would skip every clean-up.
     signal.signal(signal.SIGTERM, _ended)
-    server.run(sockets=[sock])
+    Server(app).run(sockets=[sock])
 
 
 def _ended(*_: object) -> None:
@@ -63,15 +60,10 @@ def _ended(*_: object) -> None:
 def _free_port(firm: Firm, port: int | None) -> socket.socket:
     """Bind first, so that a port in use is a sentence and not a half-started process."""
     wanted = firm.web.port if port is None else port
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        sock.bind((HOST, wanted))
-        sock.listen(128)
+        return listen_on(wanted, host=HOST)
     except OSError as error:
-        sock.close()
         raise NotReachable(
             f"Port {wanted} on {HOST} is in use or not allowed.",
             remedy="Choose another with --port, or end what uses it.",
         ) from error
-    return sock

@@ -262,7 +262,7 @@ def _named(said: Any, systems: Sequence[str]) -> list[tuple[str, Mapping[str, An
 
 
 def _door(twin: Twin, upstream: InProcess | Remote, host: str, port: int) -> tuple[Door, socket.socket]:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, so that Nagle is off
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))

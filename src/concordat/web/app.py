@@ -60,12 +60,12 @@ def create_app(running: Running, *, worker: Worker | None, base_url: str) -> Fas
     console = Console(world=world, firm=running.firm.firm.name)
     app.include_router(hooks.router(world, wake))
     app.include_router(health.router(running.db))
-    app.include_router(handoffs_api.router(world, wake), prefix="/api/v1")
+    app.include_router(handoffs_api.router(world, lambda: wake("")), prefix="/api/v1")
     app.include_router(lists.router(world), prefix="/api/v1")
     app.include_router(login.router(console, running.db, secure=base_url.startswith("https:")))
     for page in (overview, handoffs, cases, contracts):
         app.include_router(page.router(console))
-    app.include_router(handoff.router(console, wake))
+    app.include_router(handoff.router(console, lambda: wake("")))
     app.include_router(live.router(pulse))
     app.include_router(console.files())
     app.add_middleware(Headers)
@@ -74,11 +74,14 @@ def create_app(running: Running, *, worker: Worker | None, base_url: str) -> Fas
     return app
 
 
-def _wake(running: Running, worker: Worker | None) -> Callable[[], None]:
-    """Tell whoever works that there is something to do; after the commit, harmless when lost."""
+def _wake(running: Running, worker: Worker | None) -> Callable[[str], None]:
+    """Tell whoever works that there is something to do; after the commit, harmless when lost.
+
+    A worker in this process is told the connection, so that it reads what was hinted at once.
+    """
     if worker is not None:
         return worker.wake
-    return lambda: wake_all(running.world)
+    return lambda _connection: wake_all(running.world)
 
 
 def _trouble(console: Console) -> problems.Page:

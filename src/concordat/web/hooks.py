@@ -23,8 +23,8 @@ AT_ONCE = 64
 """Pushes on their way in; more are asked to come back."""
 
 
-def router(world: World, wake: Callable[[], None]) -> APIRouter:
-    """Serve the hooks of one world; `wake` is called after a push that left work."""
+def router(world: World, wake: Callable[[str], None]) -> APIRouter:
+    """Serve the hooks of one world; `wake` is called with the connection after a push that left work."""
     routes = APIRouter(tags=["hooks"])
     inside = anyio.Semaphore(AT_ONCE)
 
@@ -58,7 +58,7 @@ def router(world: World, wake: Callable[[], None]) -> APIRouter:
         finally:
             inside.release()
         if pushed.received.hinted:
-            await in_thread(wake)
+            await in_thread(lambda: wake(connection))
         return _answer(pushed)
 
     return routes
