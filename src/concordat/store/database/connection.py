@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -65,15 +66,17 @@ class Bounded(psycopg.Connection[DictRow]):
             return value
 
 
-def conninfo(dsn: str, *, limits: Limits, user: str = "", password: str = "", name: str = "concordat") -> str:
-    """Add to an address everything that each of our connections carries."""
+def conninfo(
+    dsn: str, *, limits: Limits, user: str = "", password: str = "", name: str = "concordat", more: Sequence[str] = ()
+) -> str:
+    """Add to an address everything that each of our connections carries; `more` are further settings, `name=value`."""
     settings = {
         "statement_timeout": limits.statement,
         "lock_timeout": limits.lock,
         "idle_in_transaction_session_timeout": limits.idle_in_transaction,
     }
     options = [f"-c {key}={value // timedelta(milliseconds=1)}" for key, value in settings.items()]
-    options += ["-c TimeZone=UTC", "-c client_min_messages=warning"]
+    options += ["-c TimeZone=UTC", "-c client_min_messages=warning", *(f"-c {setting}" for setting in more)]
     login = {key: value for key, value in (("user", user), ("password", password)) if value}
     return make_conninfo(
         dsn,
