@@ -50,7 +50,8 @@ def test_a_block_commits_and_an_exception_undoes(database: Database):
     with database.engine() as conn:
         conn.execute("INSERT INTO unit VALUES ('US', 'America')")
     with pytest.raises(psycopg.errors.DivisionByZero), database.engine() as conn:
-        conn.execute("INSERT INTO unit VALUES ('DE', 'Germany'); SELECT 1/0")
+        conn.execute("INSERT INTO unit VALUES ('DE', 'Germany')")
+        conn.execute("SELECT 1/0")
     with database.engine() as conn:
         assert conn.execute("SELECT code FROM unit").fetchall() == [{"code": "US"}]
 
@@ -225,7 +226,8 @@ def test_a_slow_statement_ends(database: Database, passwords: Mapping[str, str])
 
 def test_a_held_lock_is_contention(database: Database, passwords: Mapping[str, str]):
     with database.engine() as holder, quick(database, passwords, lock=timedelta(milliseconds=50)) as db:
-        holder.execute("LOCK TABLE unit IN ROW EXCLUSIVE MODE; SELECT pg_advisory_xact_lock(1)")
+        holder.execute("LOCK TABLE unit IN ROW EXCLUSIVE MODE")
+        holder.execute("SELECT pg_advisory_xact_lock(1)")
         with pytest.raises(Contended, match="55P03"), db.engine() as conn:
             conn.execute("SELECT pg_advisory_xact_lock(1)")
 

@@ -65,8 +65,8 @@ Connection = psycopg.Connection[DictRow]
 T = TypeVar("T")
 TRIES = 8
 PLANS = ("plan_cache_mode=force_generic_plan",)
-"""The engine's statements look rows up by keys, whatever the keys: one plan each. Planning them anew for every deal was a
-quarter of all processor time at five deals a second (`concordat bench latency`). Pages, with their filters, keep custom plans."""
+"""The engine looks rows up by keys, whatever the keys: one plan a statement. Planning anew for every deal was a quarter
+of all processor time at five deals a second (`concordat bench latency`). Pages, with their filters, plan each time."""
 
 
 class Database:
