@@ -50,8 +50,9 @@ def test_a_block_commits_and_an_exception_undoes(database: Database):
     with database.engine() as conn:
         conn.execute("INSERT INTO unit VALUES ('US', 'America')")
     with pytest.raises(psycopg.errors.DivisionByZero), database.engine() as conn:
-        conn.execute("INSERT INTO unit VALUES ('DE', 'Germany')")
-        conn.execute("SELECT 1/0")
+        conn.execute(
+            "WITH made AS (INSERT INTO unit VALUES ('DE', 'Germany') RETURNING 0 AS zero) SELECT 1 / zero FROM made"
+        )
     with database.engine() as conn:
         assert conn.execute("SELECT code FROM unit").fetchall() == [{"code": "US"}]
 
