@@ -23,6 +23,7 @@ __all__ = ["serve", "up", "web"]
 def up(firm: FirmOption = None, port: PortOption = None, log_level: LogOption = "warning") -> None:
     """Run everything in one process: hooks, API and console on loopback, and a worker. Ends on Ctrl-C or SIGTERM."""
     telemetry(log_level)
+    signal.signal(signal.SIGTERM, _ended)
     chosen = _free_port(the_firm(firm), port)
     with running(firm) as opened:
         one = Worker(world=opened.world, name=own_name())
@@ -34,6 +35,7 @@ def up(firm: FirmOption = None, port: PortOption = None, log_level: LogOption = 
 def web(firm: FirmOption = None, port: PortOption = None, log_level: LogOption = "warning") -> None:
     """Run hooks, API and console without a worker; workers run elsewhere."""
     telemetry(log_level)
+    signal.signal(signal.SIGTERM, _ended)
     chosen = _free_port(the_firm(firm), port)
     with running(firm) as opened:
         serve(opened, worker=None, sock=chosen)
@@ -48,12 +50,14 @@ def serve(opened: Running, *, worker: Worker | None, sock: socket.socket) -> Non
     out.print(f"Concordat is up for {opened.firm.firm.name}: {url}")
     out.print(f"Sign in once with {url}/login?token={token}", soft_wrap=True)
     out.print(f"API token: {opened.firm.state / 'api.token'} · Ctrl-C ends it.", soft_wrap=True)
-    # Uvicorn raises the signal that ended it once more; the default handler of SIGTERM would skip every clean-up.
-    signal.signal(signal.SIGTERM, _ended)
     Server(app).run(sockets=[sock])
 
 
 def _ended(*_: object) -> None:
+    """End in order from the first moment on: the default handler of SIGTERM would skip every clean-up.
+
+    Uvicorn has a handler of its own while it serves, and raises the signal that ended it once more.
+    """
     raise SystemExit(0)
 
 
