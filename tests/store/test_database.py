@@ -271,7 +271,7 @@ def test_a_deadlock_is_run_again(database: Database):
         thread.join()
     with database.engine() as conn:
         assert conn.execute("SELECT DISTINCT title FROM unit").fetchall() == [{"title": "xx"}]
-    assert len(tries) == 3
+    assert len(tries) >= 3  # the victim ran again, perhaps more than once
 
 
 def test_again_gives_up_with_the_last_contention():
