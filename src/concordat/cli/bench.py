@@ -17,6 +17,7 @@ BENCHES = {
     "activation": ("concordat.bench.activation", "activation"),
     "activation-single": ("concordat.bench.activation", "activation_single"),
     "latency": ("concordat.bench.latency", "latency"),
+    "wake": ("concordat.bench.wake", "wake"),
 }
 
 
@@ -31,9 +32,10 @@ def bench(
     - **activation**: won deals, 6 effects each, through the whole engine, on targets that take 500 records a call
     - **activation-single**: the same on targets that take one record a call
     - **latency**: from a webhook to the first write at the target, and to activated, at 5 and 20 deals a second
+    - **wake**: from a commit to the worker that looks at the rows, against a job of a queue (Procrastinate)
 
-    Each starts a database, a lean target and workers of its own on loopback, and stops them. The yardstick is one
-    durable workflow per deal (DBOS), from the extra `concordat-hub[bench]`.
+    Each starts a database, a lean target and workers of its own on loopback, and stops them. The yardstick of the
+    others is one durable workflow per deal (DBOS). Both come with the extra `concordat-hub[bench]`.
     Read the ratio: absolute numbers drift with the machine.
     """
     if name not in BENCHES:
