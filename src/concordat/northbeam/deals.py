@@ -10,7 +10,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from concordat.twins.northbeam import northbeam
+from concordat.errors import Bug
+from concordat.twins.northbeam import Firm, northbeam
 
 __all__ = ["Deal", "Part", "Plot", "plot"]
 
@@ -81,7 +82,7 @@ class Plot:
 def plot(seed: int, *, scale: float = 1.0) -> Plot:
     """Make the story of this seed. Scale 1 is twelve deals to win; fewer than eight would leave parts out."""
     wanted = max(8, round(12 * scale))
-    firm = northbeam(seed=seed, deals=PER_CLIENT * (wanted + 1), workers=72 + 4 * wanted)
+    firm = _firm(seed, wanted)
     accounts = {account["Id"]: dict(account) for account in firm.accounts}
     contracts = {contract["Id"]: dict(contract) for contract in firm.contracts}
     by_client: dict[str, list[dict[str, Any]]] = {}
@@ -104,6 +105,15 @@ def plot(seed: int, *, scale: float = 1.0) -> Plot:
         "workday": {"workers": [_hired(worker) for worker in firm.workers if worker["active"]]},
     }
     return Plot(deals=deals, seeds={**seeds, **_by_hand(old, accounts[old["AccountId"]])}, filled=filled)
+
+
+def _firm(seed: int, clients: int) -> Firm:
+    """Make a firm in which at least so many clients have a deal; chance may give some of them none."""
+    for more in (1, 2, 4, 8):
+        firm = northbeam(seed=seed, deals=PER_CLIENT * (clients + 1) * more, workers=72 + 4 * clients)
+        if len({opportunity["AccountId"] for opportunity in firm.opportunities}) > clients:
+            return firm
+    raise Bug(f"Seed {seed} gives fewer than {clients} clients with a deal.")
 
 
 def _cast(
