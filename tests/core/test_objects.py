@@ -375,7 +375,8 @@ def test_one_bad_row_touches_no_other():
 def test_a_backlog_of_deals_is_quick():
     rows = [dict(WON) for _ in range(2000)]
     best = min(cpu_seconds(rows) for _ in range(8))
-    assert len(rows) / best >= 20_000, f"{len(rows) / best:,.0f} opportunities a second"
+    # A quiet machine parses more than 30,000 a second; a schema that is built anew for each row, a few hundred.
+    assert len(rows) / best >= 4_000, f"{len(rows) / best:,.0f} opportunities a second"
 
 
 def cpu_seconds(rows: list[dict[str, Any]]) -> float:

@@ -59,12 +59,10 @@ def test_a_push_without_a_signature_or_altered_or_stale(firm: Firm, chance: rand
     body = json.dumps(hint(chance)).encode()
     assert firm.api.plain("POST", "/hooks/crm", content=body).status_code == 401
     good = firm.api.push(hint(chance))
-    altered = firm.api.plain("POST", "/hooks/crm", content=body, headers=dict(good.request.headers))
+    signed = {name: value for name, value in good.request.headers.items() if name.lower() != "content-length"}
+    altered = firm.api.plain("POST", "/hooks/crm", content=body, headers=signed)
     assert altered.status_code == 401
-    headers = {
-        **good.request.headers,
-        "X-Concordat-Timestamp": str(int(good.request.headers["X-Concordat-Timestamp"]) - 301),
-    }
+    headers = {**signed, "X-Concordat-Timestamp": str(int(good.request.headers["X-Concordat-Timestamp"]) - 301)}
     assert firm.api.plain("POST", "/hooks/crm", content=good.request.content, headers=headers).status_code == 401
     assert sum(before.received().values()) == 1, "the good one alone"
     assert refusals(firm) == counted + 3
