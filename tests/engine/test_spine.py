@@ -111,8 +111,9 @@ def test_a_poison_record_stops_itself_only(firm: Firm) -> None:
     firm.run()
     states = {r["title"]: r["state"] for r in firm.rows("SELECT title, state FROM handoff")}
     assert states == {"poison": "partial", "Deal 2": "in_step"}
-    case = firm.rows('SELECT kind, facts FROM "case"')
+    case = firm.rows('SELECT kind, facts, amount, currency FROM "case"')
     assert [(c["kind"], c["facts"]["code"]) for c in case] == [("refused", "BAD_NAME")]
+    assert [(str(c["amount"]), c["currency"]) for c in case] == [("350000.00", "USD")]
 
 
 def test_a_target_that_drops_a_field_is_a_case_not_a_success(firm: Firm) -> None:

@@ -56,6 +56,10 @@ class Claimed:
     ref: str
     url: str
     owner: str
+    title: str
+    """The handoff's, for people."""
+    value: tuple[str, str] | None
+    """The money that hangs on it: amount and currency."""
     optional: bool
     verified: bool
     correlation_id: str
@@ -87,6 +91,8 @@ class Claimed:
             ref=row["ref"] or "",
             url=row["link_url"] or "",
             owner=row["owner"],
+            title=row["title"],
+            value=(str(row["value_amount"]), row["value_currency"]) if row["value_currency"] else None,
             optional=row["optional"],
             verified=bool(row["link_verified"]),
             correlation_id=row["correlation_id"],

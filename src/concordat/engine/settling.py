@@ -311,7 +311,7 @@ def _case(world: World, lane: Lane, settled: _Settled, at: datetime) -> CaseDraf
         contract=row.contract,
         handoff=row.handoff,
         effect=row.id,
-        title=storable(f"{row.step} in {lane.connection}: {settled.error}"),
+        title=storable(f"{row.title}: {row.step} in {lane.connection}: {settled.error}"),
         owner=row.owner or (contract.case_owner if contract else "operations"),
         facts={
             "system": lane.connection,
@@ -322,5 +322,6 @@ def _case(world: World, lane: Lane, settled: _Settled, at: datetime) -> CaseDraf
             "field": error.field if error else "",
             "differs": dict(settled.outcome.differs),
         },
+        value=row.value,
         due_at=world.due(row.owner, span.span, at) if span else None,
     )

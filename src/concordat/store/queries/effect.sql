@@ -131,7 +131,7 @@ WITH seen AS MATERIALIZED (
 )
 SELECT s.id, s.unit, s.handoff_id, s.step, s.item, s.act, s.optional, s.generation, s.desired, s.digest, s.tries,
        s.link_id, s.ref, s.record_key, s.owner, s.link_verified, s.link_url, s.failing_since, s.settle_by, s.applied_at,
-       l.fence, h.contract, h.version, h.correlation_id, h.traceparent, h.unit AS handoff_unit,
+       l.fence, h.contract, h.version, h.correlation_id, h.traceparent, h.title, h.value_amount, h.value_currency,
        app_now() AS now, %(failing)s::boolean AS failing
 FROM sorted s JOIN leased l ON l.effect_id = s.id JOIN handoff h ON h.id = s.handoff_id
 ORDER BY s.id;
