@@ -40,6 +40,7 @@ class FakeSystem:
         )
         self.held: dict[str, list[Observed]] = {}
         self.ledger: list[tuple[str, str, str]] = []
+        self.sent: list[tuple[str, dict[str, Any]]] = []
         self.records: dict[tuple[str, str], SourceRecord] = {}
         self.failures: list[tuple[str, VendorError, bool]] = []
         self.down: VendorError | None = None
@@ -82,6 +83,8 @@ class FakeSystem:
         held = self.held.setdefault(intent.record_key, [])
         created = not held or (intent.ref is None and not self.facts.targets[intent.object].upsert)
         ref = f"{self.name}-{len(self.ledger) + 1}" if created else held[0].ref
+        fields = fields if created else {**held[0].fields, **fields}
+        self.sent.append((intent.object, dict(intent.fields)))
         observed = Observed(ref=ref, record_key=intent.record_key, fields=fields)
         if created:
             held.append(observed)

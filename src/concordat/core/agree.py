@@ -1,7 +1,7 @@
 """Do two documents agree? `disagreements(wrote, holds)` names each field that a target kept otherwise.
 
 Pure. Values are compared by meaning: `1250.0` and `1250.00` are the same number, a reference agrees when the
-target's id does, a text agrees when it does after trimming outer white space.
+target's id does, a text agrees when it does after trimming outer white space, null agrees with an empty field.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ def disagreements(wrote: Mapping[str, Any], holds: Mapping[str, Any]) -> dict[st
 
 def agrees(ours: Any, theirs: Any) -> bool:
     """Whether two values mean the same."""
+    if _blank(ours):
+        return _blank(theirs) or _refers_to_nothing(theirs)
     if isinstance(ours, bool) or isinstance(theirs, bool):
         return ours is theirs
     if isinstance(ours, Mapping):
@@ -32,6 +34,15 @@ def agrees(ours: Any, theirs: Any) -> bool:
     if isinstance(ours, list | tuple) and isinstance(theirs, list | tuple):
         return len(ours) == len(theirs) and all(agrees(a, b) for a, b in zip(ours, theirs, strict=True))
     return _text(ours) == _text(theirs) or _number(ours) == _number(theirs) is not None
+
+
+def _blank(value: Any) -> bool:
+    """Nothing, as systems write it."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _refers_to_nothing(value: Any) -> bool:
+    return isinstance(value, Mapping) and "ref" in value and not any(value.values())
 
 
 def _agree_mappings(ours: Mapping[str, Any], theirs: Any) -> bool:

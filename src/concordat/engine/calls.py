@@ -27,8 +27,6 @@ Act = Literal["write", "resolve", "verify", "ask", "adopt", "unchanged", "later"
 T = TypeVar("T")
 CALL_TIMEOUT = 30.0
 """Seconds; far below the ten minutes of a claim, so no call outlives its lease."""
-
-
 FRESH = 60.0
 """Seconds after its claim within which a call must begin. A process that slept longer was presumed dead meanwhile, and
 its old document would overwrite a newer one; with the call's own timeout this stays below the lease, and well within
@@ -86,7 +84,7 @@ class Claimed:
             generation=row["generation"],
             tries=row["tries"],
             digest=row["digest"],
-            fields={key: _filled(value, lane, refs) for key, value in row["desired"].items()},
+            fields=_document(row, lane, refs),
             record_key=row["record_key"] or "",
             ref=row["ref"] or "",
             url=row["link_url"] or "",
@@ -113,6 +111,13 @@ class Claimed:
             fields=self.fields,
             ref=self.ref or None,
         )
+
+
+def _document(row: Mapping[str, Any], lane: Lane, refs: Mapping[Any, Mapping[str, Any]]) -> dict[str, Any]:
+    """What is written: an empty field is sent where it was filled once; what was never ours to fill is left alone."""
+    wrote = row["desired"] if row["wrote"] is None else row["wrote"]  # a question is about no target object
+    filled = {key: _filled(value, lane, refs) for key, value in row["desired"].items()}
+    return {key: value for key, value in filled.items() if value is not None or key in wrote}
 
 
 def _filled(value: Any, lane: Lane, refs: Mapping[Any, Mapping[str, Any]]) -> Any:

@@ -127,7 +127,7 @@ class WriteIntent:
     write_key: str
     """Record key and generation: a vendor's idempotency key."""
     fields: JsonObject
-    """The desired document in canonical names; only fields the contract maps."""
+    """The desired document in canonical names; only fields the contract maps. None: empty this field, we filled it."""
     ref: str | None = None
     """The vendor's id when it is known: update, never create."""
 

@@ -150,6 +150,11 @@ def _known(value: Any) -> Any:
     return None if isinstance(value, Unknown) else value
 
 
+def _filled(value: Any) -> Any:
+    """An empty text is an empty field, and says so: what a target holds from before must go."""
+    return None if value == "" else value
+
+
 Take = Callable[[Records, Fields], Any]
 
 
@@ -224,10 +229,13 @@ class _PlannedStep:
         if self.kind == "emit":
             return {"event": self.word, "data": {name: known.ref for name, known in records.items()}}
         if not self._mapped:
-            whole = records[self._record].fields
-            return {k: v for k, v in whole.items() if v is not None and self._takes_field(k)}
-        taken = [(key, take(records, fields)) for key, take in self._takes.items()]
-        return {key: value for key, value in taken if value is not None}
+            return self._whole(records[self._record].fields)
+        return {key: _filled(take(records, fields)) for key, take in self._takes.items()}
+
+    def _whole(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The record itself, as far as the target takes its fields; what it does not fill is empty, not unsaid."""
+        names = fields if self._allowed is None else sorted(self._allowed)
+        return {name: _filled(fields.get(name)) for name in names}
 
     def _takes_field(self, key: str) -> bool:
         return self._allowed is None or key in self._allowed

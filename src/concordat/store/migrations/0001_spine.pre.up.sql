@@ -136,6 +136,8 @@ CREATE TABLE link (
   digest     text,
   verified   boolean NOT NULL DEFAULT false,
   differs    jsonb,
+  -- Fields that were ever filled from here: an empty value is written to these and to no others.
+  wrote      text[] NOT NULL DEFAULT '{}',
   linked_at  timestamptz,
   UNIQUE (owner_id, connection, object, item),
   CHECK ((state = 'reserved') = (ref IS NULL))

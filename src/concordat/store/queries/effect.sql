@@ -99,6 +99,7 @@ ORDER BY w.due_at, w.effect_id LIMIT %(limit)s FOR UPDATE OF w SKIP LOCKED;
 -- target object; a second one looks again shortly. Says what each row asks for; work of an effect at rest goes.
 WITH seen AS MATERIALIZED (
   SELECT e.*, l.ref, l.record_key, l.digest AS link_digest, l.verified AS link_verified, l.state AS link_state, l.url AS link_url,
+         l.wrote,
          row_number() OVER (PARTITION BY coalesce(e.link_id, -e.id) ORDER BY e.state = 'ready', e.id) AS rank,
          EXISTS (SELECT FROM work o WHERE o.link_id = e.link_id AND o.sending AND o.effect_id <> e.id) AS busy
   FROM unnest(%(ids)s::bigint[]) AS due(effect_id)
@@ -130,7 +131,7 @@ WITH seen AS MATERIALIZED (
   FROM sorted s WHERE e.id = s.id AND s.act IN ('write', 'ask', 'adopt', 'resolve')
 )
 SELECT s.id, s.unit, s.handoff_id, s.step, s.item, s.act, s.optional, s.generation, s.desired, s.digest, s.tries,
-       s.link_id, s.ref, s.record_key, s.owner, s.link_verified, s.link_url, s.failing_since, s.settle_by, s.applied_at,
+       s.link_id, s.ref, s.record_key, s.owner, s.link_verified, s.link_url, s.wrote, s.failing_since, s.settle_by, s.applied_at,
        l.fence, h.contract, h.version, h.correlation_id, h.traceparent, h.title, h.value_amount, h.value_currency,
        app_now() AS now, %(failing)s::boolean AS failing
 FROM sorted s JOIN leased l ON l.effect_id = s.id JOIN handoff h ON h.id = s.handoff_id
@@ -167,7 +168,9 @@ WITH answer AS (
          AS t(effect_id bigint, fence bigint, state text, wait float8, waits_for text, error text, error_class text, ref text,
               url text, version text, digest text, act text, outcome text, ms integer, differs jsonb, items integer)
 ), mine AS MATERIALIZED (
-  SELECT a.*, e.handoff_id, e.link_id, e.unit, e.step FROM answer a
+  SELECT a.*, e.handoff_id, e.link_id, e.unit, e.step,
+         ARRAY(SELECT d.key FROM jsonb_each(e.desired) AS d WHERE a.act IN ('write', 'resolve') AND d.value <> 'null') AS filled
+  FROM answer a
   JOIN work w ON w.effect_id = a.effect_id AND w.fence = a.fence
   JOIN effect e ON e.id = a.effect_id
   FOR UPDATE OF w
@@ -186,10 +189,12 @@ WITH answer AS (
 ), linked AS (
   UPDATE link l SET ref = m.ref, url = m.url, version = m.version, differs = m.differs, linked_at = coalesce(l.linked_at, app_now()),
          digest = CASE WHEN m.state IN ('applied', 'verified') THEN m.digest ELSE '' END, verified = m.state = 'verified',
+         wrote = CASE WHEN l.wrote @> m.filled THEN l.wrote ELSE ARRAY(SELECT unnest(l.wrote) UNION SELECT unnest(m.filled)) END,
          state = CASE WHEN m.act = 'adopt' THEN 'adopted' WHEN l.state = 'adopted' THEN l.state ELSE 'linked' END
   FROM mine m WHERE l.id = m.link_id AND m.ref <> '' AND m.act <> 'unchanged'
 ), doubted AS (
-  UPDATE link l SET digest = '', verified = false
+  UPDATE link l SET digest = '', verified = false,
+         wrote = CASE WHEN l.wrote @> m.filled THEN l.wrote ELSE ARRAY(SELECT unnest(l.wrote) UNION SELECT unnest(m.filled)) END
   FROM mine m WHERE l.id = m.link_id AND m.ref = '' AND m.state IN ('in_doubt', 'held') AND l.state <> 'reserved'
 ), kept AS (
   INSERT INTO attempt (effect_id, fence, unit, act, outcome, error_class, error, digest, ref, items, ms, worker, at)
