@@ -28,7 +28,7 @@ def record_key(connection: str, object_: str, owner: str, item: str = "") -> str
     `owner` is what the object is made for (a client's or handoff's id), `item` a member of an `each:`.
     """
     identity = orjson.dumps([connection, object_, owner, item])
-    return f"CC-{b32encode(hashlib.sha256(identity).digest())[:26].decode()}"
+    return f"CC-{b32encode(hashlib.sha256(identity).digest()[:20])[:26].decode()}"
 
 
 def write_key(record_key: str, generation: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from select import POLLIN, poll
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import orjson
 import psycopg
 from psycopg.abc import PQGen
+from psycopg.adapt import Dumper
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import JsonbDumper, set_json_dumps, set_json_loads
@@ -104,6 +105,7 @@ def prepare(conn: psycopg.Connection[Any]) -> None:
     set_json_dumps(dumps, conn)
     set_json_loads(orjson.loads, conn)
     conn.adapters.register_dumper(dict, _DictDumper)
+    conn.adapters.register_dumper(list, _ListDumper)
 
 
 def json_text(value: Any) -> str:
@@ -124,6 +126,31 @@ def _plain(value: Any) -> Any:
 
 class _DictDumper(JsonbDumper):
     _dumps = staticmethod(dumps)
+
+
+class _ListDumper(Dumper):
+    """A list as the text of an array.
+
+    Statements name the type (`%(ids)s::bigint[]`), so no element needs a look-up of its own; those of the driver took
+    a tenth of a worker's time.
+    """
+
+    def dump(self, obj: list[Any]) -> bytes:
+        """Texts, whole numbers, Decimals, booleans, instants and None."""
+        return f"{{{','.join([_element(value) for value in obj])}}}".encode()
+
+
+def _element(value: object) -> str:
+    kind = type(value)
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if value is None:
+        return "NULL"
+    if kind is int or kind is float or kind is bool or kind is Decimal:
+        return str(value)
+    if isinstance(value, datetime):
+        return f'"{value.isoformat()}"'
+    raise TypeError(f"{kind.__name__} has no place in an array parameter")
 
 
 def check(conn: psycopg.Connection[Any]) -> None:
