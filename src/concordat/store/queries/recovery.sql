@@ -14,11 +14,11 @@ CROSS JOIN LATERAL (SELECT due_at FROM work WHERE lane_id = l.id ORDER BY due_at
 
 -- name: beat
 -- This worker is alive.
-UPDATE worker SET beat_at = clock_timestamp() WHERE id = %(worker)s RETURNING id;
+UPDATE worker SET beat_at = app_now() WHERE id = %(worker)s RETURNING id;
 
 -- name: join
 -- A worker starts.
-INSERT INTO worker (name, started_at, beat_at) VALUES (%(name)s, clock_timestamp(), clock_timestamp()) RETURNING id;
+INSERT INTO worker (name, started_at, beat_at) VALUES (%(name)s, app_now(), app_now()) RETURNING id;
 
 -- name: leave
 -- A worker ends in order.
@@ -35,7 +35,7 @@ UPDATE worker SET beat_at = '-infinity' WHERE id = ANY(%(ids)s::bigint[]);
 -- name: take_over
 -- Work of workers that have not been heard of is due at once; what they were sending is then looked up, never repeated.
 WITH dead AS (
-  DELETE FROM worker WHERE beat_at < clock_timestamp() - make_interval(secs => %(silence)s) AND id <> %(worker)s RETURNING id
+  DELETE FROM worker WHERE beat_at < app_now() - make_interval(secs => %(silence)s) AND id <> %(worker)s RETURNING id
 )
 UPDATE work w SET due_at = least(w.due_at, app_now()), worker = NULL
 WHERE w.worker IN (SELECT id FROM dead)
