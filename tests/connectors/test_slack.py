@@ -61,10 +61,17 @@ def bench(twin: TwinHandle, chat: slack.SlackConnector) -> Bench:
     twin.seed({"channels": [{"id": "C0000000777", "name": "somebody-elses"}]})
 
     def channel(number: int) -> Mapping[str, Any]:
-        return {"name": f"Migration: Phase {number} & <more>", "topic": f"For Acme & Söhne, {number}"}
+        name, topic = (
+            f"Migration: Phase {number} & <more>",
+            f"For Acme & Söhne, {number}: https://acme.example/?a=1&b=2",
+        )
+        return {"name": name, "topic": topic, "archived": number == 2}
 
     def message(number: int) -> Mapping[str, Any]:
-        return {"channel": {"ref": "C0000000777", "name": "x", "number": None}, "text": f"<Hello> & welcome {number}"}
+        return {
+            "channel": {"ref": "C0000000777", "name": "x", "number": None},
+            "text": f"<Hello> & welcome {number}, www.acme.example",
+        }
 
     return Bench(
         connector=chat,
@@ -124,7 +131,8 @@ def test_a_channel_without_its_purpose_is_doubt_not_success(twin: TwinHandle, ch
 def test_a_changed_name_renames_and_a_topic_can_be_taken_away(twin: TwinHandle, chat: slack.SlackConnector):
     ref = write(chat).ref
     assert write(chat, ref=ref, fields={"name": "Rollout", "topic": None}).disposition == "updated"
-    assert dict(chat.fetch("channel", [str(ref)], CTX)[0].fields) == {"name": "Rollout", "topic": None}
+    seen = chat.fetch("channel", [str(ref)], CTX)[0].fields
+    assert dict(seen) == {"name": "Rollout", "topic": None, "archived": False}
     assert twin.state("channels")[0]["name"] == "rollout-qrstuvwxyz"
 
 
@@ -137,6 +145,102 @@ def test_archive_and_reactivate(twin: TwinHandle, chat: slack.SlackConnector):
     bot.close()
     assert write(chat, operation="reactivate", ref=ref, fields={}).disposition == "updated"
     assert not chat.fetch("channel", [ref], CTX)[0].archived
+
+
+def archived(chat: slack.SlackConnector, ref: str) -> Any:
+    return chat.fetch("channel", [ref], CTX)[0].fields["archived"]
+
+
+def test_a_document_closes_a_channel_and_opens_it_again(twin: TwinHandle, chat: slack.SlackConnector):
+    ref = str(write(chat).ref)
+    whole = {"name": "Migration", "topic": "Project for Acme"}
+    for fields, disposition, closed in (
+        ({"archived": True}, "updated", True),
+        ({"archived": True}, "unchanged", True),
+        ({**whole, "archived": True}, "unchanged", True),
+        ({"archived": False}, "updated", False),
+        ({"archived": None}, "unchanged", False),
+        ({**whole, "topic": "Over", "archived": True}, "updated", True),
+        ({**whole, "topic": "Again", "archived": False}, "updated", False),
+    ):
+        result = write(chat, ref=ref, fields=fields)
+        assert (result.error, result.disposition, archived(chat, ref)) == (None, disposition, closed)
+    assert chat.fetch("channel", [ref], CTX)[0].fields["topic"] == "Again"
+    assert [line["operation"] for line in twin.ledger()].count("archive") == 2
+
+
+def test_closing_throws_the_bot_out_and_it_comes_back_when_it_must(twin: TwinHandle, chat: slack.SlackConnector):
+    ref = str(write(chat).ref)
+    assert write(chat, ref=ref, fields={"archived": True}).error is None
+    assert twin.state("channels")[0]["is_member"] is False
+    assert write(chat, operation="reactivate", ref=ref, fields={}).error is None
+    assert write(chat, "message", "CC-M", **message(ref)).error is None
+    assert twin.state("channels")[0]["is_member"] is True
+    assert len(twin.ledger("messages")) == 1
+
+
+def test_a_bot_that_may_not_come_back_says_so_of_the_channel_alone(twin: TwinHandle, chat: slack.SlackConnector):
+    ref = str(write(chat).ref)
+    twin.twin.store.put("channels", ref, {"is_member": False})
+    twin.twin.options["scopes"] = ["chat:write"]
+    error = write(chat, "message", "CC-M", **message(ref)).error
+    assert (type(error), error and error.code) == (Rejected, "not_in_channel")
+    assert twin.ledger("messages") == []
+
+
+def test_private_channels_take_the_bot_back_by_an_invitation(twin: TwinHandle):
+    chat = connector(twin, private=True)
+    ref = str(write(chat).ref)
+    assert write(chat, ref=ref, fields={"archived": True}).error is None
+    assert archived(chat, ref) is True
+    assert write(chat, ref=ref, fields={"archived": False, "name": "Migration", "topic": "Again"}).error is None
+    assert archived(chat, ref) is False
+    chat.close()
+
+
+def test_whatever_fails_after_a_channel_is_made_is_doubt(twin: TwinHandle, chat: slack.SlackConnector):
+    twin.fault(kind="status", status=200, body={"ok": False, "error": "user_is_restricted"}, path="setTopic")
+    assert isinstance(write(chat).error, UnknownOutcome)
+    (found,) = chat.find("channel", [KEY], CTX)[KEY]
+    assert (found.fields["name"], found.fields["topic"]) == ("Migration", None)
+
+
+def test_two_channels_with_one_key_are_both_shown(twin: TwinHandle, chat: slack.SlackConnector):
+    write(chat)
+    twin.seed({"channels": [{"name": "by-hand", "purpose": f"Migration [{KEY}]", "is_archived": True}]})
+    assert len(chat.find("channel", [KEY], CTX)[KEY]) == 2
+
+
+def test_a_message_is_found_though_slack_gives_pages_of_fifteen(twin: TwinHandle, chat: slack.SlackConnector):
+    channel = str(write(chat).ref)
+    twin.twin.options["history_page"] = 15
+    assert write(chat, "message", "CC-M", **message(channel)).error is None
+    for number in range(40):
+        twin.do("post", channel=channel, text=f"chatter {number}")
+    assert len(chat.find("message", ["CC-M"], CTX)["CC-M"]) == 1
+    assert len(chat.match("message", message(channel)["fields"], CTX)) == 1
+
+
+def test_a_message_that_slack_would_cut_off_is_never_sent(twin: TwinHandle, chat: slack.SlackConnector):
+    channel = str(write(chat).ref)
+    error = write(chat, "message", "CC-M", **message(channel, "&" * 8_001)).error
+    assert isinstance(error, Rejected)
+    assert error.field == "text"
+    assert twin.ledger("messages") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["see https://a.example/x?b=1&c=2 now", "<https://a.example|not a link>", "www.a.example", "mail a@b.example"],
+)
+def test_links_that_slack_makes_are_read_back_as_they_were_written(
+    twin: TwinHandle, chat: slack.SlackConnector, text: str
+):
+    channel = str(write(chat, fields={"name": "Migration", "topic": text}).ref)
+    result = write(chat, "message", "CC-M", **message(channel, text))
+    assert chat.fetch("message", [str(result.ref)], CTX)[0].fields["text"] == text
+    assert chat.fetch("channel", [channel], CTX)[0].fields["topic"] == text
+    assert twin.state("messages")[0]["text"] != text
 
 
 def test_a_message_whose_answer_was_lost_is_found_in_the_history(twin: TwinHandle, chat: slack.SlackConnector):
@@ -159,6 +263,8 @@ def test_a_message_whose_answer_was_lost_is_found_in_the_history(twin: TwinHandl
         ({"fields": {"name": "n", "colour": "red"}}, "colour"),
         ({"object_": "message", **message(None)}, "channel"),
         ({"object_": "message", **message("C1", "")}, "text"),
+        ({"object_": "message", "ref": "C1:1.1", "fields": {"text": None}}, "text"),
+        ({"ref": "C1", "fields": {"name": None, "topic": "t"}}, "name"),
         ({"operation": "archive"}, ""),
         ({"operation": "explode", "ref": "C1"}, ""),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import socket
 import threading
@@ -241,6 +242,17 @@ def test_parallel_calls_are_counted(acme: TwinHandle, client: httpx.Client):
         codes = list(pool.map(lambda number: create(client, f"P-{number}").status_code, range(4)))
     assert codes == [201] * 4
     assert client.get("/__twin/calls").json()["max_parallel"] >= 3
+
+
+@pytest.mark.parametrize("kind", ["commit_then_drop", "drop_before_commit", "status", "commit_then_504", "refuse"])
+def test_a_call_that_goes_wrong_is_counted_as_one_that_came(acme: TwinHandle, client: httpx.Client, kind: str):
+    acme.fault(kind=kind, nth=1)
+    with contextlib.suppress(httpx.TransportError):
+        create(client)
+    create(client, "P-2")
+    calls = client.get("/__twin/calls").json()
+    assert (calls["by_path"], calls["faulted"]) == ({"POST /api/projects": 2}, {kind: 1})
+    assert client.delete("/__twin/calls").json()["faulted"] == {}
 
 
 def test_twins_run_until_told_to_stop(tmp_path: Path):

@@ -89,15 +89,18 @@ class Route:
 
 
 class Traffic:
-    """Counts of calls by method and path template, and how many ran at once."""
+    """Counts of calls that came, by method and path template, whatever became of them, and how many ran at once."""
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
+        self.faulted: Counter[str] = Counter()
+        """Calls that a fault of the wire struck, by its kind."""
         self.running = 0
         self.most = 0
 
-    def enter(self) -> None:
+    def enter(self, name: str) -> None:
         """Count one call in."""
+        self.calls[name] += 1
         self.running += 1
         self.most = max(self.most, self.running)
 
@@ -108,6 +111,7 @@ class Traffic:
     def clear(self) -> None:
         """Start counting anew."""
         self.calls.clear()
+        self.faulted.clear()
         self.most = self.running
 
     def as_json(self) -> dict[str, Any]:
@@ -115,6 +119,7 @@ class Traffic:
         return {
             "total": self.calls.total(),
             "by_path": dict(sorted(self.calls.items())),
+            "faulted": dict(sorted(self.faulted.items())),
             "max_parallel": self.most,
         }
 
@@ -224,10 +229,8 @@ class Twin:
         """Answer one call, as the vendor would."""
         found = self._find(call)
         if found is None:
-            self.traffic.calls[f"{call.method} (no such path)"] += 1
             return self.no_route(call)
         route, call = found
-        self.traffic.calls[f"{route.method} {route.template}"] += 1
         try:
             if not route.open:
                 self._guard(call)
@@ -236,6 +239,11 @@ class Twin:
             return refusal.reply
         except ValueError:
             return self.bad_json(call)
+
+    def named(self, call: Call) -> str:
+        """Give the name under which a call is counted: its method and path template."""
+        found = self._find(call)
+        return f"{call.method} {found[0].template if found else '(no such path)'}"
 
     def occasion(self, call: Call) -> Occasion:
         """Say what a call is about, for fault matchers."""

@@ -33,6 +33,9 @@ class Upstream(Protocol):
     def occasion(self, call: Call) -> Occasion:
         """Say what a call is about, for fault matchers."""
 
+    def named(self, call: Call) -> str:
+        """Give the name under which a call is counted."""
+
     async def answer(self, call: Call) -> Reply:
         """Carry the call out."""
 
@@ -43,6 +46,7 @@ class InProcess:
     def __init__(self, twin: Twin) -> None:
         self._twin = twin
         self.occasion = twin.occasion
+        self.named = twin.named
 
     async def answer(self, call: Call) -> Reply:
         """Carry the call out, at once."""
@@ -59,6 +63,10 @@ class Remote:
         """Say what the wire shows."""
         operation = "read" if call.method in {"GET", "HEAD"} else "write"
         return Occasion(operation=operation, method=call.method, path=call.path, text=call.text)
+
+    def named(self, call: Call) -> str:
+        """Count by method and path as they are."""
+        return f"{call.method} {call.path}"
 
     async def answer(self, call: Call) -> Reply:
         """Forward, and bring the answer back as it is."""
@@ -209,7 +217,7 @@ class Connection(asyncio.Protocol):
             self._send(control(twin, call))
             self._door.obey()
         elif not twin.faults and isinstance(self._door.upstream, InProcess):
-            twin.traffic.enter()
+            twin.traffic.enter(twin.named(call))
             try:
                 self._send(_safely(twin, call))
             finally:
@@ -219,10 +227,11 @@ class Connection(asyncio.Protocol):
 
     async def _faulted(self, call: Call) -> None:
         traffic, upstream = self._door.twin.traffic, self._door.upstream
-        traffic.enter()
+        traffic.enter(upstream.named(call))
         try:
             occasion = upstream.occasion(call)
             struck = {fault.kind: fault for fault in self._door.twin.faults.strike(WIRE, occasion)}
+            traffic.faulted.update(struck.keys())
             await self._suffer(call, struck)
         finally:
             traffic.leave()

@@ -1,7 +1,8 @@
 """A Slack workspace: channels, messages with metadata, users, signed events.
 
 Options: `token` (xoxb-twin), `user_token` (xoxp-twin), `users` (e-mail to id), `limits` (true), `burst` (5: how many
-times a tier's calls of a minute are let through at once).
+times a tier's calls of a minute are let through at once), `history_page` (999: most messages in a page; 15 for apps
+outside the Marketplace since 2025-05-29, src: docs.slack.dev rate-limits), `scopes` (all; else a list).
 Acts: `post` {"channel", "text"} (a person says something: pushed as an event), `archive` {"channel"}.
 
 Quirks, each with its source:
@@ -9,6 +10,16 @@ Quirks, each with its source:
 - a channel's name: lower case letters, digits, hyphens, underscores, at most 80; taken names are refused, those of
   archived channels too (src: docs.slack.dev/reference/methods/conversations.create)
 - bot tokens cannot unarchive (src: docs.slack.dev/reference/methods/conversations.unarchive, bug alert)
+- archiving puts the bot out of the channel, and it is not back in when a person unarchives it: until it joins
+  (`conversations.join`; a private one: a person invites it) it gets not_in_channel, and does not see a private one
+  (src: elastic/connectors issue 1972, open-cli-collective/slack-chat-api issue 26, slack-go/slack issue 1066)
+- a message of more than 40,000 characters is cut off without a word (src: docs.slack.dev/reference/methods/
+  chat.postMessage, truncating content; changelog of 2018-04)
+- what looks like a link comes back as one, `<https://…>` or `<http://www.…|www.…>`
+  (src: api.slack.com/docs/formatting); in topics and purposes too (unsure)
+- filters of a listing are applied to a page that was cut before, so a page may be short or empty and not be the last
+  (src: docs.slack.dev/reference/methods/conversations.list)
+- the ledger's words for what a call does to a channel: create, topic, purpose, rename, archive, unarchive, join, invite
 - tiers of calls a minute for each method, 429 with Retry-After (src: docs.slack.dev/apis/web-api/rate-limits; bursts
   are allowed "occasionally", `burst` is our reading); one message a second to a channel is not enforced
 - a message's metadata comes back only when asked for (src: conversations.history, include_all_metadata)
@@ -33,7 +44,13 @@ from concordat.twins.base import Call, Record, Refuse, Reply, Twin
 __all__ = ["make"]
 
 CHANNELS, MESSAGES = "channels", "messages"
+BOT = "U0BOT"
 NAME = re.compile(r"[a-z0-9_-]+")
+LINK = re.compile(
+    r"(?P<whole>https?://[^\s<>|&]+(?:&amp;[^\s<>|&]+)*)|(?P<bare>www\.[^\s<>|&,]+)|(?P<mail>[\w.]+@[\w.]+\w)"
+)
+LONGEST_TEXT = 40_000
+TRUE = frozenset({True, "true", "1"})
 TIERS = {1: 1, 2: 20, 3: 50, 4: 100}
 Said = Mapping[str, Any]
 DEFAULTS: Mapping[str, Any] = {
@@ -42,6 +59,8 @@ DEFAULTS: Mapping[str, Any] = {
     "users": {"ann@northbeam.example": "U0000000001"},
     "limits": True,
     "burst": 5,
+    "history_page": 999,
+    "scopes": None,
 }
 
 
@@ -75,6 +94,8 @@ class _Workspace:
             "conversations.list": (self.listing, CHANNELS, "search", 2),
             "conversations.archive": (self.archive, CHANNELS, "archive", 2),
             "conversations.unarchive": (self.unarchive, CHANNELS, "unarchive", 2),
+            "conversations.join": (self.join, CHANNELS, "join", 3),
+            "conversations.invite": (self.invite, CHANNELS, "invite", 3),
             "conversations.rename": (self.rename, CHANNELS, "update", 2),
             "conversations.setTopic": (self.topic, CHANNELS, "update", 2),
             "conversations.setPurpose": (self.purpose, CHANNELS, "update", 2),
@@ -116,7 +137,7 @@ class _Workspace:
 
     def test(self, _call: Call, _said: Said) -> Said:
         """Say who is calling."""
-        return {"url": "https://northbeam.slack.com/", "team": "Northbeam", "team_id": "T1", "user_id": "U0BOT"}
+        return {"url": "https://northbeam.slack.com/", "team": "Northbeam", "team_id": "T1", "user_id": BOT}
 
     def create(self, _call: Call, said: Said) -> Said:
         """Make a channel."""
@@ -124,7 +145,7 @@ class _Workspace:
         if self.twin.store.where(CHANNELS, "name", name):
             raise _no("name_taken")
         fields = {
-            "name": name, "is_private": said.get("is_private") in {True, "true", "1"}, "is_archived": False,
+            "name": name, "is_private": said.get("is_private") in TRUE, "is_archived": False,
             "is_member": True, "created": int(self.twin.now().timestamp()), "topic": "", "purpose": "",
         }  # fmt: skip
         return {"channel": self._shown(self.twin.commit(CHANNELS, "create", name, fields))}
@@ -136,12 +157,11 @@ class _Workspace:
     def listing(self, _call: Call, said: Said) -> Said:
         """List channels in pages, continued by a cursor."""
         seen = self.twin.visible(CHANNELS)
-        hide = said.get("exclude_archived") in {True, "true", "1"}
         found = [(r, fields) for r in self.twin.store.all(CHANNELS) if (fields := seen(r)) is not None]
-        found = [pair for pair in found if not (hide and pair[1]["is_archived"])]
         limit, after = min(int(said.get("limit") or 100), 1000), int(said.get("cursor") or 0)
         cursor = str(after + limit) if after + limit < len(found) else ""
-        shown = [self._shown(record, fields) for record, fields in found[after : after + limit]]
+        page = found[after : after + limit]
+        shown = [self._shown(record, fields) for record, fields in page if _listed(said, fields)]
         return {"channels": shown, "response_metadata": {"next_cursor": cursor}}
 
     def archive(self, _call: Call, said: Said) -> Said:
@@ -149,7 +169,7 @@ class _Workspace:
         record = self._channel(said)
         if record.fields["is_archived"]:
             raise _no("already_archived")
-        self._set(record, "archive", is_archived=True)
+        self._set(record, "archive", is_archived=True, is_member=False)
         return {}
 
     def unarchive(self, _call: Call, said: Said) -> Said:
@@ -162,20 +182,38 @@ class _Workspace:
         self._set(record, "unarchive", is_archived=False)
         return {}
 
+    def join(self, _call: Call, said: Said) -> Said:
+        """Let the bot into a public channel."""
+        record = self._channel(said)
+        if self.twin.options["scopes"] is not None and "channels:join" not in self.twin.options["scopes"]:
+            raise _no("missing_scope")
+        if record.fields["is_archived"] or record.fields["is_private"]:
+            raise _no("is_archived" if record.fields["is_archived"] else "method_not_supported_for_channel_type")
+        return {"channel": self._shown(self._set(record, "join", is_member=True))}
+
+    def invite(self, _call: Call, said: Said) -> Said:
+        """Let a person bring the bot in."""
+        record = self._channel(said)
+        if record.fields["is_archived"] or not str(said["token"]).startswith("xoxp-"):
+            raise _no("is_archived" if record.fields["is_archived"] else "cant_invite_self")
+        if record.fields["is_member"] or said.get("users") != BOT:
+            raise _no("already_in_channel" if said.get("users") == BOT else "user_not_found")
+        return {"channel": self._shown(self._set(record, "invite", is_member=True))}
+
     def rename(self, _call: Call, said: Said) -> Said:
         """Give a channel another name."""
         record, name = self._open(said), self._judged(str(said.get("name", "")))
         if any(other.ref != record.ref for other in self.twin.store.where(CHANNELS, "name", name)):
             raise _no("name_taken")
-        return {"channel": self._shown(self._set(record, "update", name=name))}
+        return {"channel": self._shown(self._set(record, "rename", name=name))}
 
     def topic(self, _call: Call, said: Said) -> Said:
         """Set the topic."""
-        return {"channel": self._shown(self._set(self._open(said), "update", topic=_short(said.get("topic"))))}
+        return {"channel": self._shown(self._set(self._open(said), "topic", topic=_short(said.get("topic"))))}
 
     def purpose(self, _call: Call, said: Said) -> Said:
         """Set the purpose."""
-        return {"channel": self._shown(self._set(self._open(said), "update", purpose=_short(said.get("purpose"))))}
+        return {"channel": self._shown(self._set(self._open(said), "purpose", purpose=_short(said.get("purpose"))))}
 
     def _judged(self, name: str) -> str:
         if not name:
@@ -190,7 +228,7 @@ class _Workspace:
 
     def _channel(self, said: Said) -> Record:
         record = self.twin.store.get(CHANNELS, str(said.get("channel", "")))
-        if record is None:
+        if record is None or not _visible(said, record.fields):
             raise _no("channel_not_found")
         return record
 
@@ -207,7 +245,7 @@ class _Workspace:
 
     def _shown(self, record: Record, fields: Said | None = None) -> dict[str, Any]:
         kept = dict(fields or record.fields)
-        told = {word: {"value": kept.pop(word), "creator": "U0BOT", "last_set": 0} for word in ("topic", "purpose")}
+        told = {word: {"value": kept.pop(word), "creator": BOT, "last_set": 0} for word in ("topic", "purpose")}
         return {"id": record.ref, **kept, "name_normalized": kept["name"], "is_channel": True, **told}
 
     # -- messages
@@ -217,12 +255,11 @@ class _Workspace:
         record, text = self._open(said), str(said.get("text") or "")
         if not text:
             raise _no("no_text")
-        if len(text) > 40_000:
-            raise _no("msg_too_long")
+        text = _linked(text[:LONGEST_TEXT])
         metadata = said.get("metadata")
         kept = json.loads(metadata) if isinstance(metadata, str) and metadata else metadata
         ts = self._ts()
-        fields = {"channel": record.ref, "text": text, "ts": ts, "user": "U0BOT", "metadata": kept}
+        fields = {"channel": record.ref, "text": text, "ts": ts, "user": BOT, "metadata": kept}
         payload = (kept or {}).get("event_payload") or {}
         self.twin.commit(MESSAGES, "create", str(payload.get("record_key") or ts), fields)
         return {"channel": record.ref, "ts": ts, "message": {"type": "message", "text": text, "ts": ts}}
@@ -232,7 +269,7 @@ class _Workspace:
         record, ts = self._open(said), str(said.get("ts", ""))
         for message in self.twin.store.where(MESSAGES, "ts", ts):
             if message.fields["channel"] == record.ref:
-                text = str(said.get("text") or "")
+                text = _linked(str(said.get("text") or ""))
                 self.twin.commit(MESSAGES, "update", ts, {"text": text}, ref=message.ref)
                 return {"channel": record.ref, "ts": ts, "text": text}
         raise _no("message_not_found")
@@ -240,13 +277,18 @@ class _Workspace:
     def history(self, _call: Call, said: Said) -> Said:
         """Read back, newest first, in pages; metadata only when asked for."""
         record, seen = self._channel(said), self.twin.visible(MESSAGES)
+        if not record.fields["is_member"]:
+            raise _no("not_in_channel")
         oldest, latest = str(said.get("oldest") or "0"), str(said.get("latest") or "9")
-        inclusive = said.get("inclusive") in {True, "true", "1"}
+        inclusive = said.get("inclusive") in TRUE
         rows = [f for m in self.twin.store.where(MESSAGES, "channel", record.ref) if (f := seen(m)) is not None]
         rows = [f for f in rows if oldest < f["ts"] < latest or (inclusive and f["ts"] in {oldest, latest})]
         rows.sort(key=lambda f: str(f["ts"]), reverse=True)
-        limit, after = min(int(said.get("limit") or 100), 999), int(said.get("cursor") or 0)
-        whole = said.get("include_all_metadata") in {True, "true", "1"}
+        limit, after = (
+            min(int(said.get("limit") or 100), int(self.twin.options["history_page"])),
+            int(said.get("cursor") or 0),
+        )
+        whole = said.get("include_all_metadata") in TRUE
         more = after + limit < len(rows)
         cursor = {"response_metadata": {"next_cursor": str(after + limit)}} if more else {}
         return {"messages": _messages(rows[after : after + limit], whole=whole), "has_more": more, **cursor}
@@ -274,7 +316,7 @@ class _Workspace:
 
     def person_archives(self, said: Said) -> Any:
         """Somebody closes a channel."""
-        self.twin.store.put(CHANNELS, str(said["channel"]), {"is_archived": True})
+        self.twin.store.put(CHANNELS, str(said["channel"]), {"is_archived": True, "is_member": False})
         event = {"type": "channel_archive", "channel": said["channel"], "user": "U0000000001"}
         self._tell(event, f"Ev{said['channel']}{next(self._numbers)}")
         return {}
@@ -317,7 +359,29 @@ def _short(value: Any) -> str:
     text = str(value or "")
     if len(text) > 250:
         raise _no("too_long")
-    return escape(text, quote=False)
+    return _linked(escape(text, quote=False))
+
+
+def _linked(text: str) -> str:
+    """Make links, as Slack's servers do with what was posted."""
+
+    def link(found: re.Match[str]) -> str:
+        if found["whole"]:
+            return f"<{found[0]}>"
+        return f"<{'http://' if found['bare'] else 'mailto:'}{found[0]}|{found[0]}>"
+
+    return LINK.sub(link, text)
+
+
+def _visible(said: Said, fields: Said) -> bool:
+    """Whether this token sees the channel: a bot sees a private one from the inside only."""
+    return fields["is_member"] or not fields["is_private"] or str(said["token"]).startswith("xoxp-")
+
+
+def _listed(said: Said, fields: Said) -> bool:
+    kind = "private_channel" if fields["is_private"] else "public_channel"
+    hidden = fields["is_archived"] and said.get("exclude_archived") in TRUE
+    return _visible(said, fields) and not hidden and kind in str(said.get("types") or "public_channel").split(",")
 
 
 def _no(error: str) -> Refuse:

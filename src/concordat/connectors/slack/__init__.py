@@ -4,6 +4,7 @@ facts.py       what is declared: settings, objects, fields, operations
 names.py       a channel's name and purpose
 errors.py      Slack's errors in our words
 pushes.py      events
+desk.py        one workspace's calls: methods by name, pages, a bot that was thrown out goes back in
 connector.py   the seam
 """
 

@@ -30,8 +30,11 @@ CODES: Mapping[str, type[VendorError]] = {
     "access_denied": AuthRevoked,
     "accesslimited": AuthRevoked,
     "ekm_access_denied": AuthRevoked,
+    "org_login_required": Unavailable,
+    "team_added_to_org": Unavailable,
     "ratelimited": RateLimited,
     "rate_limited": RateLimited,
+    "message_limit_exceeded": RateLimited,
     "name_taken": Duplicate,
     "channel_not_found": Missing,
     "message_not_found": Missing,
@@ -43,6 +46,7 @@ CODES: Mapping[str, type[VendorError]] = {
 }
 """What is absent is `Rejected`: Slack understood and refused (src: the methods' pages on docs.slack.dev).
 
+`org_login_required` and `team_added_to_org`: the workspace is being moved into an organisation.
 `request_timeout` means that our POST arrived cut off; `fatal_error` that some of it may have been done.
 """
 

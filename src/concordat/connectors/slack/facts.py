@@ -43,7 +43,7 @@ FACTS = SystemFacts(
             settle_window=timedelta(minutes=2),
             read_batch=20,
             parallel=2,
-            fields=frozenset({"name", "topic"}),
+            fields=frozenset({"name", "topic", "archived"}),
             operations=frozenset({"put", "archive", "reactivate"}),
             note=(
                 "Names are unique in a workspace and ours end in a part of the record key, so name_taken means ours;"
@@ -59,7 +59,7 @@ FACTS = SystemFacts(
             read_batch=20,
             parallel=2,
             fields=frozenset({"channel", "text"}),
-            note="chat.postMessage knows no key; ours is in the metadata and is looked for in the last day's history.",
+            note="chat.postMessage knows no key; ours is in the metadata, looked for in the newest 1,000 messages.",
         ),
     },
 )

@@ -15,11 +15,15 @@ from typing import Any
 
 from concordat.errors import Rejected
 
-__all__ = ["channel_name", "purpose", "read_purpose", "short", "spoken", "told"]
+__all__ = ["LONGEST_TEXT", "MOST", "channel_name", "heard", "purpose", "read_purpose", "short", "spoken", "told"]
 
 LONGEST = 80
 MOST = 250
 """Characters of a topic or purpose."""
+LONGEST_TEXT = 40_000
+"""Characters of a message that Slack keeps; it cuts the rest off without a word (src: docs.slack.dev, changelog of
+2018-04, truncating really long messages)."""
+_LINKED = re.compile(r"<(?:https?://|mailto:)(?P<url>[^|>]*)(?:\|(?P<label>[^>]*))?>")
 _PURPOSE = re.compile(r"(?P<name>.*) \[(?P<key>CC-[A-Za-z0-9-]{1,32})\]", re.DOTALL)
 
 
@@ -51,8 +55,17 @@ def read_purpose(channel: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def told(channel: Mapping[str, Any], word: str) -> str:
-    """Give the topic or purpose as it was written: Slack escapes &, < and >."""
-    return unescape(str((channel.get(word) or {}).get("value") or ""))
+    """Give the topic or purpose as it was written."""
+    return heard(str((channel.get(word) or {}).get("value") or ""))
+
+
+def heard(text: str) -> str:
+    """Give a text as it was written: Slack escapes &, < and >, and makes links of what looks like one.
+
+    `https://a.example` comes back as `<https://a.example>`, `www.a.example` as `<http://www.a.example|www.a.example>`
+    (src: api.slack.com/docs/formatting, URL detection). An angle bracket of ours is escaped, so each is Slack's.
+    """
+    return unescape(_LINKED.sub(lambda link: link["label"] or link[0][1:-1], text))
 
 
 def spoken(text: str) -> str:
