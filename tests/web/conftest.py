@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from concordat.errors import AuthRevoked, Rejected
 from concordat.operations.sessions import one_time_link
@@ -37,6 +39,7 @@ class Site:
     url: str
     deals: Deals
     running: Running
+    app: FastAPI
     woken: list[str] = field(default_factory=list)
 
     @property
@@ -63,6 +66,27 @@ class Site:
 
     def run(self) -> None:
         self.deals.run()
+
+    def routes(self) -> Sequence[tuple[str, str]]:
+        """Method and path of every address there is."""
+        return [(method, path) for path, route in _walk(self.app.routes) for method in sorted(route.methods or ())]
+
+    @contextmanager
+    def without_database(self) -> Iterator[str]:
+        """The same application, its database gone."""
+        db = Database("host=127.0.0.1 port=1", self.db._passwords)
+        world = dataclasses.replace(self.running.world, db=db)
+        running = dataclasses.replace(self.running, db=db, world=world)
+        with serving(create_app(running, worker=None, base_url="http://127.0.0.1")) as url:
+            yield url
+
+
+def _walk(routes: Sequence[Any], prefix: str = "") -> Iterator[tuple[str, APIRoute]]:
+    for route in routes:
+        if isinstance(route, APIRoute):
+            yield prefix + route.path, route
+        elif hasattr(route, "original_router"):
+            yield from _walk(route.original_router.routes, prefix + route.include_context.prefix)
 
 
 def decode(headers: Any, body: bytes, now: datetime) -> Push:
@@ -113,7 +137,7 @@ def make_site(make_firm: MakeFirm, tmp_path: Path) -> Iterator[MakeSite]:
             running = Running(firm=firm, db=deals.world.db, world=deals.world, closing=ExitStack())
             app = create_app(running, worker=None, base_url="http://127.0.0.1")
             url = stack.enter_context(serving(app))
-            return Site(url=url, deals=deals, running=running)
+            return Site(url=url, deals=deals, running=running, app=app)
 
         yield make
 

@@ -11,10 +11,12 @@ from concordat.store.database import Database
 from concordat.store.migrate import status
 from concordat.store.queries import QUERIES
 
-__all__ = ["Check", "Figures", "figures", "readiness"]
+__all__ = ["ENDS", "Check", "Figures", "ends", "figures", "readiness"]
 
 SILENCE = 15.0
 """Seconds without a beat after which a worker does not count."""
+ENDS = ("applied", "superseded", "duplicate", "case", "received")
+"""How an accepted input ends; `received` is not an end yet: its records are still to be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +37,8 @@ class Figures:
     handoffs: Sequence[Mapping[str, Any]]
     breakers: Sequence[Mapping[str, Any]]
     deliveries: Sequence[Mapping[str, Any]]
+    ends: Sequence[Mapping[str, Any]]
+    """How everything ever accepted has ended, by connection."""
     refusals: Sequence[Mapping[str, Any]]
     cases: Sequence[Mapping[str, Any]]
     rest: Mapping[str, Any]
@@ -66,6 +70,12 @@ def _worker(silence: float | None) -> Check:
     return Check(name="worker", holds=holds, says=f"The freshest beat is {silence:.0f} s old.")
 
 
+def ends(db: Database) -> Sequence[Mapping[str, Any]]:
+    """How everything ever accepted has ended, by connection: `ENDS` add up to `accepted`."""
+    with db.audit() as conn:
+        return conn.execute(QUERIES.page.delivery_ends).fetchall()
+
+
 def figures(db: Database) -> Figures:
     """Read what `/metrics` shows, with cheap queries: open work, bounded counts, and what is counted anyway."""
     with db.audit() as conn:
@@ -75,6 +85,7 @@ def figures(db: Database) -> Figures:
             handoffs=conn.execute(QUERIES.page.open_handoff_figures).fetchall(),
             breakers=conn.execute(QUERIES.page.breaker_figures).fetchall(),
             deliveries=conn.execute(QUERIES.page.delivery_figures).fetchall(),
+            ends=conn.execute(QUERIES.page.delivery_ends).fetchall(),
             refusals=conn.execute(QUERIES.page.refusal_figures).fetchall(),
             cases=conn.execute(QUERIES.page.case_figures).fetchall(),
             rest=conn.execute(QUERIES.page.rest_figures).fetchone() or {},

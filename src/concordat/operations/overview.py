@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -224,10 +224,10 @@ def _place(cursor: str) -> tuple[str, int]:
         return END, 0
     instant, id_ = keyset(cursor, parts=2)
     try:
-        datetime.fromisoformat(instant)
-    except ValueError as error:
+        # As Python writes it back: it reads more ways of writing an instant than PostgreSQL does.
+        return datetime.fromisoformat(instant).astimezone(UTC).isoformat(), int(id_)
+    except (ValueError, OverflowError) as error:
         raise Invalid("That cursor was not made here.", remedy="Start again without one.") from error
-    return instant, int(id_)
 
 
 def _page(rows: Sequence[Mapping[str, Any]], limit: int, column: str) -> Found:

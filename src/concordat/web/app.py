@@ -15,7 +15,7 @@ from concordat.web import health, hooks, live, problems
 from concordat.web.api import handoffs as handoffs_api
 from concordat.web.api import lists
 from concordat.web.console import Console
-from concordat.web.edge import Headers
+from concordat.web.edge import Bodies, Headers
 from concordat.web.identity import Door
 from concordat.web.openapi import describe
 from concordat.web.pages import cases, contracts, handoff, handoffs, login, overview
@@ -52,6 +52,7 @@ def create_app(running: Running, *, worker: Worker | None, base_url: str) -> Fas
         openapi_url=SPEC,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # the redirect would name whatever host the caller named
         lifespan=lifespan,
     )
     app.state.door = Door(db=running.db, token=api_token(running.firm.state), units=(world.unit,))
@@ -68,6 +69,7 @@ def create_app(running: Running, *, worker: Worker | None, base_url: str) -> Fas
     app.include_router(handoff.router(console, lambda: wake("")))
     app.include_router(live.router(pulse))
     app.include_router(console.files())
+    app.add_middleware(Bodies)
     app.add_middleware(Headers)
     problems.install(app, _trouble(console))
     describe(app)

@@ -8,7 +8,7 @@ from http import HTTPStatus
 import anyio
 from fastapi import APIRouter, Request, Response
 
-from concordat.engine.world import World
+from concordat.engine.world import World, log
 from concordat.operations.hooks import Pushed, receive_push
 from concordat.web.edge import in_thread
 from concordat.web.problems import Problem, Refused, problem
@@ -58,10 +58,18 @@ def router(world: World, wake: Callable[[str], None]) -> APIRouter:
         finally:
             inside.release()
         if pushed.received.hinted:
-            await in_thread(lambda: wake(connection))
+            await _tell(wake, connection)
         return _answer(pushed)
 
     return routes
+
+
+async def _tell(wake: Callable[[str], None], connection: str) -> None:
+    """Wake a worker. The push is durable already: its sender hears so, whatever becomes of the call."""
+    try:
+        await in_thread(lambda: wake(connection))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the push was taken
+        log.warning("hook.unheard", connection=connection, error=str(error))
 
 
 async def _body(request: Request) -> bytes:

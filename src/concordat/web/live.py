@@ -96,7 +96,7 @@ def router(pulse: Pulse) -> APIRouter:
         if pulse.listeners >= LISTENERS:
             raise Refused(503, "Too many listen already.", headers={"Retry-After": "60"})
         said = request.headers.get("last-event-id", "")
-        seen = int(said) if said.isdigit() and len(said) < 12 else pulse.beat
+        seen = int(said) if said.isdecimal() and len(said) < 12 else pulse.beat
 
         async def stream() -> AsyncIterator[bytes]:
             yield b"retry: 3000\n\n" + _event(pulse.beat, "hello" if seen == pulse.beat else "moved")

@@ -53,7 +53,7 @@ class Once:
         with self.db.app(self.person.units) as conn:
             if self.key is None:
                 return _answer(status, work(conn).model_dump_json())
-            key = hashlib.sha256(f"{self.person.name}\n{self.key}".encode()).hexdigest()
+            key = _digest(self.person.name, self.person.role, *self.person.units, self.key)
             if not (conn.execute(QUERIES.session.same_write, {"key": key}).fetchone() or {})["mine"]:
                 raise Refused(409, "A write with this key runs at this moment.", remedy="Ask again shortly.")
             known = conn.execute(QUERIES.session.known_answer, {"key": key}).fetchone()
@@ -68,6 +68,11 @@ class Once:
         if digest != self.digest:
             raise Refused(422, "This key was used for another write.", remedy="Take a new key for a new write.")
         return _answer(status, text, again=True)
+
+
+def _digest(*words: str) -> str:
+    """Whose key it is: an answer is kept for who asked, and for what they could see then."""
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 
 def _answer(status: int, text: str, *, again: bool = False) -> Response:

@@ -17,6 +17,8 @@ from concordat.errors import Contended, Invalid, NotFound, NotReachable, UserErr
 __all__ = ["MEDIA_TYPE", "Fault", "Problem", "Refused", "install", "problem"]
 
 MEDIA_TYPE = "application/problem+json"
+LONGEST, MOST = 100, 20
+"""Characters of a place, and faults, that are told."""
 
 
 class Fault(BaseModel):
@@ -118,8 +120,16 @@ async def _contended(request: Request, _error: Any) -> Response:
 
 
 async def _unfit(request: Request, error: Any) -> Response:
-    faults = [Fault(place=".".join(map(str, e["loc"])), says=e["msg"]) for e in error.errors()]
+    found = error.errors()
+    if any(e["loc"][:1] == ("path",) for e in found):
+        return _told(request, 404, "There is nothing at this address.")
+    faults = [Fault(place=_place(e["loc"]), says=e["msg"]) for e in found[:MOST]]
     return _told(request, 422, "The request does not fit what is described.", remedy="Mend each fault.", faults=faults)
+
+
+def _place(words: Sequence[object]) -> str:
+    """Where it is; a name that somebody sent is cut, and written so that JSON can hold it."""
+    return ".".join(str(word)[:LONGEST] for word in words).encode("utf-8", "replace").decode()
 
 
 async def _plain(request: Request, error: Any) -> Response:
@@ -127,7 +137,11 @@ async def _plain(request: Request, error: Any) -> Response:
 
 
 def _sentence(status: int) -> str:
-    said = {404: "There is nothing at this address.", 405: "This address does not take that method."}
+    said = {
+        404: "There is nothing at this address.",
+        405: "This address does not take that method.",
+        413: "That is larger than anything this address takes.",
+    }
     return said.get(status, HTTPStatus(status).phrase + ".")
 
 

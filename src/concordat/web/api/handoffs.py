@@ -29,7 +29,9 @@ def router(world: World, wake: Callable[[], None]) -> APIRouter:
     @bounded
     def find(  # noqa: PLR0917 - one per word of the query
         person: Looking,
-        state: Annotated[str, Query(description="A state, or `open`, `moving`, `waiting`, `broken`.")] = "",
+        state: Annotated[
+            str, Query(description="A state, or `open`, `moving`, `waiting`, `broken`.", max_length=100)
+        ] = "",
         contract: Annotated[str, Query(description="Name of a contract.", max_length=100)] = "",
         q: Annotated[str, Query(description="Any system's number of anything behind it.", max_length=200)] = "",
         sort: Annotated[str, Query(pattern="^(newest|oldest)$")] = "newest",

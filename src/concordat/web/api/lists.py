@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
 from concordat.engine.world import World
 from concordat.operations.contracts import show_contract
@@ -20,6 +20,7 @@ __all__ = ["router"]
 Cursor = Annotated[str, Query(max_length=200, description="`next` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Word = Annotated[str, Query(max_length=100)]
+Name = Annotated[str, Path(max_length=100)]
 Version = Annotated[int | None, Query(ge=1, lt=2**31, description="Default: the active one.")]
 
 
@@ -42,7 +43,7 @@ def _contracts(routes: APIRouter, world: World) -> None:
 
     @routes.get("/contracts/{name}", summary="Show one contract with its text", tags=["contracts"])
     @bounded
-    def contract(person: Looking, name: str, version: Version = None) -> models.ContractText:
+    def contract(person: Looking, name: Name, version: Version = None) -> models.ContractText:
         with world.db.app(person.units) as conn:
             row = show_contract(conn, name.replace("\x00", ""), version)
         return models.ContractText.model_validate(row)
