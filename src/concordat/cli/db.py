@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from concordat.cli.open import database
 from concordat.cli.screen import FirmOption, JsonOption, listing, out, waiting
+from concordat.operations.health import ENDS, ends
 from concordat.store.migrate import migrate, status
 
 app = typer.Typer(help="The database: migrations and their state.", no_args_is_help=True)
@@ -24,8 +27,24 @@ def migrate_(firm: FirmOption = None) -> None:
 
 
 @app.command("status")
-def status_(firm: FirmOption = None, as_json: JsonOption = False) -> None:
-    """Show every migration and whether it is applied; exit 1 when something is missing."""
+def status_(
+    firm: FirmOption = None,
+    as_json: JsonOption = False,
+    deliveries: Annotated[
+        bool, typer.Option("--deliveries", help="How everything that was accepted has ended, instead of migrations.")
+    ] = False,
+) -> None:
+    """Show every migration and whether it is applied; exit 1 when something is missing.
+
+    With --deliveries: per connection what was accepted, and how it ended. Applied, superseded, duplicate, case and
+    received (not read yet) add up to accepted.
+    """
+    if deliveries:
+        with database(firm) as (_, db):
+            found = [dict(row) for row in ends(db)]
+        columns = {name: name.capitalize() for name in ("connection", "accepted", *ENDS)}
+        listing(found, columns, as_json=as_json, empty="Nothing was ever accepted.")
+        return
     with database(firm) as (_, db):
         steps = status(db)
     rows = [

@@ -172,6 +172,8 @@ class SourceRecord:
     """Numbers people know this record by (deal number, project code): searchable in the console."""
     url: str = ""
     deleted: bool = False
+    fault: str = ""
+    """Why the vendor's record cannot be translated: it becomes a case, alone, and its page goes on (`records.each`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -66,7 +66,7 @@ class KantataConnector:
     def fetch_source(self, object_: str, refs: Sequence[str], ctx: CallContext) -> Sequence[SourceRecord]:
         """Present state of these projects."""
         _known(object_, FACTS.sources)
-        return [feed.source_record(self._projects, s, row) for s, row in self._by_id(object_, refs, timed(ctx))]
+        return feed.source_records(self._projects, list(self._by_id(object_, refs, timed(ctx))))
 
     # -- target ----------------------------------------------------------------------------------
 

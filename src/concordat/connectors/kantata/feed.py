@@ -7,7 +7,7 @@ of the same second.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from concordat.connectors.kantata.facts import OVERLAP
 from concordat.connectors.kantata.projects import INCLUDE, Projects
 from concordat.connectors.kantata.values import instant, instant_text
 from concordat.errors import ResyncRequired
+from concordat.sdk.records import each
 from concordat.sdk.spec import CallContext, ChangePage, SourceRecord
 
 __all__ = ["changes", "source_record"]
@@ -29,13 +30,18 @@ def changes(desk: Desk, projects: Projects, cursor: str | None, ctx: CallContext
     after, page = _start(cursor)
     params = {**INCLUDE, "updated_after": instant_text(after), "order": "updated_at:asc", "page": str(page)}
     sheet = desk.read(ctx, "workspaces", params)
-    records = [source_record(projects, sheet, row) for row in sheet.rows]
+    records = source_records(projects, [(sheet, row) for row in sheet.rows])
     last = max((record.changed_at for record in records if record.changed_at), default=None)
     if sheet.pages <= page:
         return ChangePage(records=records, cursor=instant_text(max(last or after, _floor(cursor, after))))
     if last is not None and last - SECOND > after:
         return ChangePage(records=records, cursor=f"{instant_text(last - SECOND)}|1", more=True)
     return ChangePage(records=records, cursor=f"{instant_text(after)}|{page + 1}", more=True)
+
+
+def source_records(projects: Projects, rows: Sequence[tuple[Sheet, Row]]) -> list[SourceRecord]:
+    """Give these workspaces; one that cannot be read carries its fault."""
+    return each(rows, lambda at: source_record(projects, *at), object_="project", ref=lambda at: at[1]["id"])
 
 
 def source_record(projects: Projects, sheet: Sheet, row: Row) -> SourceRecord:

@@ -79,7 +79,7 @@ class NetSuiteConnector:
         """Read source records by reference, `erp:1001` or plain `1001`."""
         kind, ctx = self._kind(object_), timed(ctx)
         rows = self._by_id(kind, [ref.rpartition(":")[2] for ref in refs], ctx)
-        return [feed.record(kind, self._connection, row) for row in rows]
+        return feed.records_of(kind, self._connection, rows)
 
     def write(self, intents: Sequence[WriteIntent], ctx: CallContext) -> Sequence[WriteResult]:
         """Insert or update, one call per record; every failure is in its own result."""

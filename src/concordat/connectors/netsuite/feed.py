@@ -15,6 +15,7 @@ from typing import Any
 from concordat.connectors.netsuite.facts import OVERLAP
 from concordat.connectors.netsuite.kinds import Kind, stamp
 from concordat.errors import ResyncRequired
+from concordat.sdk.records import each
 from concordat.sdk.spec import ChangePage, SourceRecord
 
 __all__ = ["changes", "record"]
@@ -61,11 +62,16 @@ def changes(ask: Ask, kind: Kind, connection: str, cursor: str | None) -> Change
     )
     where = f"id > {at.after}{moved}"
     rows = ask(f"SELECT {kind.selected()} FROM {kind.type} WHERE {where} ORDER BY id", PAGE)  # noqa: S608  ours
-    records = sorted((record(kind, connection, row) for row in rows), key=lambda each: each.version)
+    records = sorted(records_of(kind, connection, rows), key=lambda one: one.version)
     if len(rows) == PAGE:
         further = _Cursor(since=at.since, after=int(rows[-1]["id"]), next=at.next)
         return ChangePage(records=records, cursor=further.text(), more=True)
     return ChangePage(records=records, cursor=_Cursor(since=at.next).text())
+
+
+def records_of(kind: Kind, connection: str, rows: Sequence[Mapping[str, Any]]) -> list[SourceRecord]:
+    """Read rows as a source holds them; one that cannot be read carries its fault."""
+    return each(rows, lambda row: record(kind, connection, row), object_=kind.object, ref=lambda row: row["id"])
 
 
 def record(kind: Kind, connection: str, row: Mapping[str, Any]) -> SourceRecord:

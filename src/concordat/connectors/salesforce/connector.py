@@ -24,6 +24,7 @@ from concordat.connectors.salesforce.facts import FACTS, SalesforceSettings
 from concordat.connectors.salesforce.fields import OBJECTS, PREFIXES, Mapper, instant
 from concordat.errors import AuthRevoked, Rejected, UnknownOutcome, VendorError
 from concordat.sdk.auth import Anonymous, CachedToken, ClientCredentials, JwtBearer, TokenSource, token_errors
+from concordat.sdk.records import each
 from concordat.sdk.rest import Answer as HttpAnswer
 from concordat.sdk.rest import Http
 from concordat.sdk.spec import (
@@ -200,8 +201,11 @@ class Salesforce:
         parents: dict[str, SourceRecord] = {}
         for relation, parent in PARENTS[object_].items():
             inside = (row.get(relation) for row in rows)
-            parents |= {row["Id"]: self._record(parent, row) for row in inside if row}
-        return [*parents.values(), *(self._record(object_, row) for row in rows)]
+            parents |= {record.ref: record for record in self._each(parent, [row for row in inside if row])}
+        return [*parents.values(), *self._each(object_, rows)]
+
+    def _each(self, object_: str, rows: Sequence[Mapping[str, Any]]) -> list[SourceRecord]:
+        return each(rows, lambda row: self._record(object_, row), object_=object_, ref=lambda row: row["Id"])
 
     def _record(self, object_: str, row: Mapping[str, Any]) -> SourceRecord:
         fields = self._mapper.read(object_, row)

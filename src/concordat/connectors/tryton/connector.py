@@ -66,7 +66,7 @@ class TrytonConnector:
         """Read source records by reference, `erp:12` or plain `12`."""
         desk, kind = Desk(self._rpc, ctx), self._kind(object_)
         rows = _by_id(desk, kind, [ref.rpartition(":")[2] for ref in refs])
-        return [feed.record(desk, kind, self._connection, row) for row in rows]
+        return feed.records_of(desk, kind, self._connection, rows)
 
     def write(self, intents: Sequence[WriteIntent], ctx: CallContext) -> Sequence[WriteResult]:
         """Create or change in one call; a refused batch is split until every record has its answer."""

@@ -9,6 +9,7 @@ pages through them: a sweep walks by id, which never moves, from a lower bound t
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ from concordat.connectors.tryton.desk import Desk, Row
 from concordat.connectors.tryton.facts import OVERLAP, READ_BATCH
 from concordat.connectors.tryton.kinds import Kind
 from concordat.errors import ResyncRequired
+from concordat.sdk.records import each
 from concordat.sdk.spec import ChangePage, JsonObject, SourceRecord
 
 __all__ = ["changes", "record"]
@@ -55,11 +57,16 @@ def changes(desk: Desk, kind: Kind, connection: str, cursor: str | None) -> Chan
     if at.next is None:
         at = _Cursor(since=at.since, after=0, next=_bound(desk, at.since))
     rows = kind.read(desk, ["id", ">", at.after], *_scope(desk, kind), *_moved(kind, at.since), limit=READ_BATCH)
-    records = sorted((record(desk, kind, connection, row) for row in rows), key=lambda each: each.version)
+    records = sorted(records_of(desk, kind, connection, rows), key=lambda one: one.version)
     if len(rows) == READ_BATCH:
         further = _Cursor(since=at.since, after=rows[-1]["id"], next=at.next)
         return ChangePage(records=records, cursor=further.text(), more=True)
     return ChangePage(records=records, cursor=_Cursor(since=at.next).text())
+
+
+def records_of(desk: Desk, kind: Kind, connection: str, rows: Sequence[Row]) -> list[SourceRecord]:
+    """Read records as a source holds them; one that cannot be read carries its fault."""
+    return each(rows, lambda row: record(desk, kind, connection, row), object_=kind.object, ref=lambda row: row["id"])
 
 
 def record(desk: Desk, kind: Kind, connection: str, row: Row) -> SourceRecord:

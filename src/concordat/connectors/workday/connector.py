@@ -10,6 +10,7 @@ from concordat.connectors.workday.desk import Desk, Row
 from concordat.connectors.workday.facts import AVAILABILITY, FACTS, OVERLAP, WorkdaySettings
 from concordat.connectors.workday.workers import managers_first, moment, worker
 from concordat.errors import Rejected, ResyncRequired, VendorError
+from concordat.sdk.records import each
 from concordat.sdk.spec import (
     Answer,
     CallContext,
@@ -76,7 +77,13 @@ class WorkdayConnector:
         return [record for record in self._workers(rows) if record.ref in refs]
 
     def _workers(self, rows: Sequence[Row]) -> list[SourceRecord]:
-        return managers_first([worker(row, self._settings, self._connection) for row in rows])
+        made = each(
+            rows,
+            lambda row: worker(row, self._settings, self._connection),
+            object_="worker",
+            ref=lambda row: row["Employee_ID"],
+        )
+        return managers_first(made)
 
     # -- questions -------------------------------------------------------------------------------
 

@@ -21,7 +21,10 @@ CREATE TABLE delivery (
   unit           text NOT NULL,
   connection     text NOT NULL,
   kind           text NOT NULL CHECK (kind IN ('push', 'poll', 'file', 'api')),
-  state          text NOT NULL CHECK (state IN ('received', 'read', 'duplicate', 'refused')),
+  state          text NOT NULL CHECK (state IN ('received', 'applied', 'superseded', 'duplicate', 'case')),
+  -- How many hints of it have not been read back yet, and how it will end as far as is known.
+  hints          integer NOT NULL DEFAULT 0 CHECK (hints >= 0),
+  outcome        text NOT NULL DEFAULT 'superseded' CHECK (outcome IN ('applied', 'superseded', 'case')),
   key            text NOT NULL,
   headers        jsonb NOT NULL DEFAULT '{}',
   body           bytea NOT NULL DEFAULT '',
@@ -30,8 +33,11 @@ CREATE TABLE delivery (
   correlation_id text NOT NULL,
   traceparent    text NOT NULL DEFAULT '',
   received_at    timestamptz NOT NULL,
-  PRIMARY KEY (id, received_at)
+  PRIMARY KEY (id, received_at),
+  CHECK (state <> 'received' OR hints > 0)
 ) PARTITION BY RANGE (received_at);
+-- How everything that came in has ended is counted from this alone.
+CREATE INDEX delivery_ends ON delivery (connection, state);
 
 -- A partitioned table cannot enforce a global unique key: the keys live here and expire.
 CREATE TABLE delivery_key (
@@ -58,12 +64,24 @@ CREATE TABLE hint (
   ref            text NOT NULL,
   due_at         timestamptz NOT NULL,
   tries          integer NOT NULL DEFAULT 0,
+  -- How often it failed alone, while its connection answered.
+  failures       integer NOT NULL DEFAULT 0,
   correlation_id text NOT NULL,
   traceparent    text NOT NULL DEFAULT '',
   hinted_at      timestamptz NOT NULL,
   PRIMARY KEY (connection, object, ref)
 );
 CREATE INDEX hint_due ON hint (connection, due_at);
+
+-- Which pushes wait for which hints: they end when it was read.
+CREATE TABLE delivery_hint (
+  connection  text NOT NULL,
+  object      text NOT NULL,
+  ref         text NOT NULL,
+  delivery_id bigint NOT NULL,
+  received_at timestamptz NOT NULL,
+  PRIMARY KEY (connection, object, ref, delivery_id)
+);
 
 CREATE TABLE cursor (
   connection text NOT NULL,
@@ -138,6 +156,8 @@ CREATE TABLE link (
   differs    jsonb,
   -- Fields that were ever filled from here: an empty value is written to these and to no others.
   wrote      text[] NOT NULL DEFAULT '{}',
+  -- The undo that holds there, or may: the next document takes it back.
+  undone     jsonb,
   linked_at  timestamptz,
   UNIQUE (owner_id, connection, object, item),
   CHECK ((state = 'reserved') = (ref IS NULL))
@@ -214,6 +234,7 @@ CREATE TABLE handoff (
   opened_at      timestamptz NOT NULL,
   changed_at     timestamptz NOT NULL,
   settled_at     timestamptz,
+  withdrawn_at   timestamptz,
   UNIQUE (subject_id, contract),
   FOREIGN KEY (contract, version) REFERENCES contract,
   CHECK ((value_amount IS NULL) = (value_currency IS NULL)),
@@ -242,7 +263,7 @@ CREATE TABLE effect (
   handoff_id   bigint NOT NULL,
   step         text NOT NULL,
   item         text NOT NULL DEFAULT '',
-  kind         text NOT NULL CHECK (kind IN ('put', 'check', 'emit', 'adopt')),
+  kind         text NOT NULL CHECK (kind IN ('put', 'check', 'emit', 'adopt', 'undo', 'look')),
   lane_id      smallint,
   link_id      bigint,
   after        text[] NOT NULL DEFAULT '{}',
@@ -250,6 +271,8 @@ CREATE TABLE effect (
   generation   integer NOT NULL DEFAULT 1 CHECK (generation > 0),
   desired      jsonb NOT NULL,
   digest       text NOT NULL,
+  -- What a target said when it was asked what people have put on an object (kind `look`).
+  answer       jsonb,
   state        text NOT NULL CHECK (state IN ('blocked', 'ready', 'sending', 'in_doubt', 'pending', 'applied',
                                               'verified', 'held', 'skipped', 'superseded', 'undoing', 'undone')),
   tries        integer NOT NULL DEFAULT 0,
@@ -269,7 +292,7 @@ CREATE TABLE effect (
   verified_at  timestamptz,
   UNIQUE (handoff_id, step, item),
   CHECK (kind = 'emit' OR lane_id IS NOT NULL),
-  CHECK (kind <> 'put' OR link_id IS NOT NULL),
+  CHECK (kind NOT IN ('put', 'undo') OR link_id IS NOT NULL),
   CHECK (state <> 'pending' OR waits_for <> ''),
   CHECK (state NOT IN ('sending', 'in_doubt') OR sent_at IS NOT NULL),
   CHECK (state <> 'verified' OR verified_at IS NOT NULL)
@@ -336,7 +359,7 @@ CREATE TABLE breaker (
 CREATE TABLE "case" (
   id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   unit        text NOT NULL,
-  kind        text NOT NULL CHECK (kind IN ('missing', 'unknown', 'held', 'refused', 'withdrawn', 'brake', 'late_change', 'unreadable')),
+  kind        text NOT NULL CHECK (kind IN ('missing', 'unknown', 'held', 'refused', 'withdrawn', 'brake', 'late_change', 'unreadable', 'adopted', 'disagreement')),
   contract    text NOT NULL DEFAULT '',
   handoff_id  bigint REFERENCES handoff,
   effect_id   bigint REFERENCES effect,

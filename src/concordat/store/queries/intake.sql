@@ -1,14 +1,16 @@
 -- name: keep_delivery
--- Stores the raw bytes; a key that was seen before makes it a duplicate, which is kept and counted too.
+-- Stores the raw bytes; a key that was seen before makes it a duplicate, which is kept and counted too. One that
+-- cannot be read is a case, one that tells of nothing is superseded; any other is received until its hints were read.
 WITH fresh AS (
   INSERT INTO delivery_key (connection, key, expires_at)
   VALUES (%(connection)s, %(key)s, app_now() + interval '30 days')
   ON CONFLICT DO NOTHING RETURNING true
 )
-INSERT INTO delivery (unit, connection, kind, state, key, headers, body, note, correlation_id, traceparent, received_at)
-VALUES (%(unit)s, %(connection)s, %(kind)s, CASE WHEN EXISTS (SELECT FROM fresh) THEN 'received' ELSE 'duplicate' END,
-        %(key)s, %(headers)s, %(body)s, %(note)s, %(correlation_id)s, %(traceparent)s, app_now())
-RETURNING id, state;
+INSERT INTO delivery (unit, connection, kind, state, hints, key, headers, body, note, correlation_id, traceparent, received_at)
+VALUES (%(unit)s, %(connection)s, %(kind)s, CASE WHEN NOT EXISTS (SELECT FROM fresh) THEN 'duplicate'
+          WHEN %(unreadable)s THEN 'case' WHEN %(hints)s = 0 THEN 'superseded' ELSE 'received' END,
+        %(hints)s, %(key)s, %(headers)s, %(body)s, %(note)s, %(correlation_id)s, %(traceparent)s, app_now())
+RETURNING id, received_at, state <> 'duplicate' AS fresh;
 
 -- name: count_refusal
 -- A push that proves nothing is counted, never stored.
@@ -24,19 +26,82 @@ ORDER BY 1, 2, 3
 ON CONFLICT (connection, object, ref) DO UPDATE
 SET due_at = least(hint.due_at, excluded.due_at), hinted_at = excluded.hinted_at;
 
+-- name: leave_delivered_hints
+-- The hints of one push; it ends when all of them have been read.
+WITH hinted AS (
+  INSERT INTO hint (connection, object, ref, due_at, correlation_id, traceparent, hinted_at)
+  SELECT t.connection, t.object, t.ref, app_now(), %(correlation_id)s, %(traceparent)s, clock_timestamp()
+  FROM unnest(%(connections)s::text[], %(objects)s::text[], %(refs)s::text[]) AS t(connection, object, ref)
+  ORDER BY 1, 2, 3
+  ON CONFLICT (connection, object, ref) DO UPDATE
+  SET due_at = least(hint.due_at, excluded.due_at), hinted_at = excluded.hinted_at
+)
+INSERT INTO delivery_hint (connection, object, ref, delivery_id, received_at)
+SELECT t.connection, t.object, t.ref, %(delivery)s::bigint, %(received_at)s::timestamptz
+FROM unnest(%(connections)s::text[], %(objects)s::text[], %(refs)s::text[]) AS t(connection, object, ref)
+WHERE %(delivery)s::bigint IS NOT NULL;
+
 -- name: claim_hints
--- Takes due hints of one connection for thirty seconds; who dies leaves them to the next.
+-- Takes due hints of one connection for thirty seconds; who dies leaves them to the next. `told`: a push waits for it.
 UPDATE hint h SET due_at = app_now() + interval '30 seconds', tries = h.tries + 1
 FROM (SELECT connection, object, ref FROM hint WHERE connection = %(connection)s AND due_at <= app_now()
       ORDER BY due_at, object, ref LIMIT %(limit)s FOR UPDATE SKIP LOCKED) due
 WHERE (h.connection, h.object, h.ref) = (due.connection, due.object, due.ref)
-RETURNING h.object, h.ref, h.hinted_at, h.tries, h.correlation_id, h.traceparent;
+RETURNING h.object, h.ref, h.hinted_at, h.tries, h.failures, h.correlation_id, h.traceparent,
+          EXISTS (SELECT FROM delivery_hint d WHERE d.connection = h.connection AND d.object = h.object AND d.ref = h.ref) AS told;
 
 -- name: drop_hints
--- What was read is done, unless a newer hint came meanwhile.
-DELETE FROM hint h
-USING unnest(%(objects)s::text[], %(refs)s::text[], %(hinted)s::timestamptz[]) AS t(object, ref, hinted_at)
-WHERE h.connection = %(connection)s AND h.object = t.object AND h.ref = t.ref AND h.hinted_at = t.hinted_at;
+-- What was read is done, unless a newer hint came meanwhile. The pushes that waited for it end: of several that told of
+-- one record the last is applied and supersedes the others; one that told of several records ends with the last of them.
+WITH read AS (
+  SELECT * FROM unnest(%(objects)s::text[], %(refs)s::text[], %(hinted)s::timestamptz[], %(ends)s::text[])
+         AS t(object, ref, hinted_at, ended)
+), gone AS (
+  DELETE FROM hint h USING read t
+  WHERE h.connection = %(connection)s AND h.object = t.object AND h.ref = t.ref AND h.hinted_at = t.hinted_at
+  RETURNING h.object, h.ref, t.ended
+), answered AS (
+  DELETE FROM delivery_hint d USING gone g WHERE d.connection = %(connection)s AND d.object = g.object AND d.ref = g.ref
+  RETURNING d.delivery_id, d.received_at, d.object, d.ref, g.ended
+), told AS (
+  SELECT delivery_id, received_at, count(*) AS many, bool_or(ended = 'case') AS unfit, bool_or(ended = 'applied' AND newest) AS applied
+  FROM (SELECT a.*, delivery_id = max(delivery_id) OVER (PARTITION BY object, ref) AS newest FROM answered a) each
+  GROUP BY delivery_id, received_at
+)
+UPDATE delivery d SET hints = d.hints - t.many,
+  outcome = CASE WHEN t.unfit OR d.outcome = 'case' THEN 'case' WHEN t.applied THEN 'applied' ELSE d.outcome END,
+  state = CASE WHEN d.hints > t.many THEN d.state WHEN t.unfit OR d.outcome = 'case' THEN 'case'
+               WHEN t.applied THEN 'applied' ELSE d.outcome END
+FROM told t WHERE d.id = t.delivery_id AND d.received_at = t.received_at;
+
+-- name: fail_hints
+-- References that fail alone are asked for again, soon at first; from the last try on they are a case, and are asked
+-- for seldom, for about a week. The pushes that waited for them end with the case.
+WITH failed AS (
+  UPDATE hint h SET failures = h.failures + 1,
+         due_at = app_now() + CASE WHEN h.failures + 1 < %(tries)s THEN interval '1 second' * power(2, h.failures)
+                  ELSE least(interval '1 day', interval '15 minutes' * power(2, least(h.failures + 1 - %(tries)s, 10))) END
+  FROM unnest(%(objects)s::text[], %(refs)s::text[]) AS t(object, ref)
+  WHERE h.connection = %(connection)s AND h.object = t.object AND h.ref = t.ref
+  RETURNING h.object, h.ref, h.failures
+), answered AS (
+  DELETE FROM delivery_hint d USING failed f
+  WHERE f.failures >= %(tries)s AND d.connection = %(connection)s AND d.object = f.object AND d.ref = f.ref
+  RETURNING d.delivery_id, d.received_at
+), told AS (
+  SELECT delivery_id, received_at, count(*) AS many FROM answered GROUP BY delivery_id, received_at
+)
+UPDATE delivery d SET hints = d.hints - t.many, outcome = 'case',
+  state = CASE WHEN d.hints > t.many THEN d.state ELSE 'case' END
+FROM told t WHERE d.id = t.delivery_id AND d.received_at = t.received_at;
+
+-- name: worth
+-- The money of what hangs on a source record, for a case about it.
+SELECT h.value_amount AS amount, h.value_currency AS currency
+FROM record r JOIN LATERAL (SELECT h.* FROM handoff h WHERE h.subject_id = r.id
+                            UNION ALL SELECT h.* FROM handoff_input i JOIN handoff h ON h.id = i.handoff_id WHERE i.record_id = r.id) h ON true
+WHERE r.connection = %(connection)s AND r.object = %(object)s AND r.ref = %(ref)s AND h.value_currency IS NOT NULL
+ORDER BY h.value_amount DESC, h.id LIMIT 1;
 
 -- name: postpone_hints
 -- A source that is down is asked again later, with growing patience up to a minute.

@@ -201,6 +201,14 @@ SELECT connection, state, count(*) AS many FROM (
   WHERE id > (SELECT coalesce(max(id), 0) FROM delivery) - 10001 ORDER BY id DESC) d
 WHERE received_at > app_now() - interval '1 hour' GROUP BY connection, state ORDER BY connection, state;
 
+-- name: delivery_ends
+-- How everything that was ever accepted has ended: the four ends and what is still received add up to all of it.
+SELECT connection, count(*) AS accepted,
+       count(*) FILTER (WHERE state = 'applied') AS applied, count(*) FILTER (WHERE state = 'superseded') AS superseded,
+       count(*) FILTER (WHERE state = 'duplicate') AS duplicate, count(*) FILTER (WHERE state = 'case') AS "case",
+       count(*) FILTER (WHERE state = 'received') AS received
+FROM delivery GROUP BY connection ORDER BY connection;
+
 -- name: refusal_figures
 -- Pushes that proved nothing, ever.
 SELECT connection, reason, times, last_at FROM refusal ORDER BY connection, reason;

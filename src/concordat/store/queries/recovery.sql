@@ -96,7 +96,8 @@ RETURNING handoff_id, name, owner, breached_at;
 -- Removes what has expired.
 WITH keys AS (DELETE FROM delivery_key WHERE expires_at < app_now()),
      answers AS (DELETE FROM idempotency WHERE expires_at < app_now()),
-     sessions AS (DELETE FROM session WHERE expires_at < app_now())
+     sessions AS (DELETE FROM session WHERE expires_at < app_now()),
+     hopeless AS (DELETE FROM hint WHERE failures > 15)
 DELETE FROM login_link WHERE expires_at < app_now();
 
 -- name: open_months
