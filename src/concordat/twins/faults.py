@@ -47,6 +47,7 @@ TWIN: Mapping[str, str] = {
     "partial_batch": "some members of a batch fail (`members`: which, default the last)",
     "silent_field_drop": "the fields in `fields` are accepted and not stored",
     "lock_storm": "the record's parent is locked",
+    "duplicate_rule": "a rule takes a new record for a copy of one that is there",
     "quota_exhausted": "the budget of calls is spent",
     "accepted_then_failed": "a job is accepted, and fails later",
     "schema_drift": "the fields in `fields` are renamed or gone in answers",

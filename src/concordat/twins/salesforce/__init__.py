@@ -8,17 +8,23 @@ Behaviour that bites, on by default:
 * Text loses surrounding blanks; an empty text is null; SOQL and external ids fold case.
 * A PATCH upsert over an existing record answers 200 with a body from v46 on, before that 204 without one.
 * Every write, also our own, causes a hint (an automation sees an API client's writes, too): `echo`, default
-true. * Sessions end after `session_seconds` (7200); 401 INVALID_SESSION_ID.
+true.
+* Sessions end after `session_seconds` (7200); 401 INVALID_SESSION_ID.
+* LastStageChangeDate is null until the stage changes: a deal that was made as won never has one [unsure].
+* An id that is none in a filter refuses the query (INVALID_QUERY_FILTER_OPERATOR).
+* An address of more than 16,384 bytes is a 414 (src: REST API Developer Guide, status codes).
+* What the org does to a write by itself, with its sources: `rules`. Merged accounts: the act `merge`.
 
 Options: `consumer_key`, `consumer_secret`, `public_key` (PEM, for the JWT flow), `username`, `currency`,
 `daily_limit`, `batch_size`, `session_seconds`, `echo`, `hooks`.
-Faults of its own: `lock_storm` (UNABLE_TO_LOCK_ROW per record), `quota_exhausted` (403
-REQUEST_LIMIT_EXCEEDED), `partial_batch` (`members` of a collection fail with `code`), `schema_drift`
-(`fields` do not exist), `stale_read`, `token_expires_after`, `silent_field_drop`, `clock_skew` (stamps and
-JWT times). Hints: `POST {"event", "object", "ids", "at"}` with `X-Concordat-Timestamp` and
-`X-Concordat-Signature: sha256=hex(HMAC-SHA256(secret, timestamp + "." + body))`. This stands for a small
-Apex or Flow callout, or a relay of change events: the format is Concordat's own, as Salesforce has no
-signed webhook.
+Faults of its own: `lock_storm` (UNABLE_TO_LOCK_ROW per record; `inside`: true, wrapped by a trigger),
+`duplicate_rule` (DUPLICATES_DETECTED for a new record whose name is there), `quota_exhausted` (403
+REQUEST_LIMIT_EXCEEDED; `retry_after`: seconds, as a gateway adds), `partial_batch` (`members` of a collection
+fail with `code`), `schema_drift` (`fields` do not exist), `stale_read`, `token_expires_after`,
+`silent_field_drop`, `clock_skew` (stamps and JWT times). Hints: `POST {"event", "object", "ids", "at"}` with
+`X-Concordat-Timestamp` and `X-Concordat-Signature: sha256=hex(HMAC-SHA256(secret, timestamp + "." + body))`.
+This stands for a small Apex or Flow callout, or a relay of change events: the format is Concordat's own, as
+Salesforce has no signed webhook.
 """
 
 from __future__ import annotations
@@ -33,12 +39,15 @@ from concordat.twins.base import Call, Refuse, Reply, Twin
 from concordat.twins.salesforce.acts import add_acts, hint
 from concordat.twins.salesforce.login import add_login
 from concordat.twins.salesforce.org import Ambiguous, Org
+from concordat.twins.salesforce.rules import check_parsed
 from concordat.twins.salesforce.schema import OBJECTS, Problem
 
 __all__ = ["make"]
 
 DATA = "/services/data/{version}"
 MOST = 200
+LONGEST = 16_384
+"""Bytes of an address."""
 STATUS = {
     "NOT_FOUND": 404,
     "ENTITY_IS_DELETED": 404,
@@ -84,8 +93,13 @@ class _Served:
         if not self.twin.tokens.good(self.twin.bearer(call)):
             raise Refuse(401, [_row("INVALID_SESSION_ID", "Session expired or invalid")])
         self.used += 1
-        if self.used > self.limit or self.twin.fault("quota_exhausted", call):
-            raise Refuse(403, [_row("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")])
+        if len(call.path) + len(call.query_string) > LONGEST:
+            raise Refuse(414, b"<html><body><h1>414 Request-URI Too Large</h1></body></html>")
+        fault = self.twin.fault("quota_exhausted", call)
+        if self.used > self.limit or fault:
+            wait = str(fault.args.get("retry_after", "")) if fault else ""
+            headers = {"Retry-After": wait, "Date": format_datetime(self.twin.now(), usegmt=True)} if wait else {}
+            raise Refuse(403, [_row("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")], headers)
 
     def reply(self, data: Any, status: int = 200) -> Reply:
         """Answer with the usage header."""
@@ -98,6 +112,7 @@ class _Served:
         def add(handler: Callable[[Call], Reply]) -> None:
             def guarded(call: Call) -> Reply:
                 self.org.version = call.params.get("version", self.org.version)
+                self.org.copies = "allowsave=true" in call.headers.get("sforce-duplicate-rule-header", "").lower()
                 try:
                     return handler(call)
                 except Problem as problem:
@@ -283,6 +298,8 @@ class _Served:
         if len(records) > MOST:
             message = f"record limit reached. cannot submit more than {MOST} records in this operation"
             raise Problem("INVALID_INPUT", message)
+        for record in records:
+            check_parsed(call.object or _type(record), record)
         fault = self.twin.fault("partial_batch", call)
         fail = set(fault.args.get("members", [len(records) - 1])) if fault else set()
         code = fault.args.get("code", "FIELD_CUSTOM_VALIDATION_EXCEPTION") if fault else ""

@@ -2,8 +2,8 @@
 
 win_deal {id|number|ids|count} · lose_deal · reverse_deal (back to negotiation) · change_amount {id, amount} ·
 fill {object, id, fields} · win_extension {id: of the original deal, amount, …} · make {object, fields} ·
-delete {object, id}. A deal is named by `id` or by `number` (Deal_Number__c); fields are Salesforce's own
-names.
+delete {object, id} · merge {id: of the account that goes, into}. A deal is named by `id` or by `number`
+(Deal_Number__c); fields are Salesforce's own names.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ def add_acts(twin: Twin, org: Org) -> None:
         "win_extension": desk.win_extension,
         "make": desk.make,
         "delete": desk.delete,
+        "merge": desk.merge,
     }
     for name, act in acts.items():
         twin.action(name)(_plainly(act))
@@ -103,6 +104,11 @@ class _Desk:
         record = self.org.find(said["object"], said["id"])
         self.twin.store.put(said["object"], record.ref, self.org.deleted(said["object"], record.fields))
         return self._hinted(said["object"], record.ref)
+
+    def merge(self, said: Said) -> Any:
+        """Merge one account into another."""
+        self.org.merge("Account", said["id"], said["into"])
+        return self._hinted("Account", said["into"])
 
     def _edited(self, object_: str, ref: str, fields: Said) -> Any:
         self.org.edit(object_, ref, fields)

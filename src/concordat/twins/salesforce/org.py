@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from concordat.twins.base import Record, Twin
+from concordat.twins.salesforce.rules import check_copy, check_currency, check_lock, settled
 from concordat.twins.salesforce.schema import OBJECTS, STAGES, Field, Problem, SObject, full_id, keep
 from concordat.twins.salesforce.soql import Query, parse
 
 __all__ = ["Ambiguous", "Org"]
 
 Fields = dict[str, Any]
+ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
 
 
 class Ambiguous(Exception):  # noqa: N818  it is answered with 300
@@ -32,6 +35,8 @@ class Org:
         self.version = version
         self.dry = False
         """Check writes without making them (allOrNone)."""
+        self.copies = False
+        """The caller acknowledges what a duplicate rule would say."""
         self._numbers = itertools.count(100)
         self._keys: dict[tuple[str, str], dict[str, list[str]]] = {}
         twin.make_ref = lambda object_, number: full_id(self.about(object_).prefix, number)
@@ -79,8 +84,10 @@ class Org:
 
     def create(self, object_: str, data: Mapping[str, Any]) -> str:
         """Insert; returns the id. Raises `Problem`."""
-        self._lock(object_, data)
-        fields = self._clean(object_, data, ref=None)
+        check_lock(self.twin, object_, data)
+        if not self.copies:
+            check_copy(self.twin, object_, data)
+        fields = settled(object_, {}, self._clean(object_, data, ref=None))
         ref = self.twin.fresh(object_)
         self._write(object_, "create", ref, {**self._born(object_, ref), **fields})
         return ref
@@ -88,8 +95,9 @@ class Org:
     def update(self, object_: str, ref: str, data: Mapping[str, Any]) -> str:
         """Change; returns the 18-character id. Raises `Problem`."""
         record = self.find(object_, ref)
-        self._lock(object_, {**data, "Id": record.ref})
-        self._write(object_, "update", record.ref, self._clean(object_, data, ref=record.ref))
+        check_lock(self.twin, object_, {**data, "Id": record.ref})
+        fields = settled(object_, record.fields, self._clean(object_, data, ref=record.ref))
+        self._write(object_, "update", record.ref, fields)
         return record.ref
 
     def upsert(self, object_: str, name: str, value: str, data: Mapping[str, Any]) -> tuple[str, bool]:
@@ -113,6 +121,15 @@ class Org:
         fields = self._clean(object_, data, ref=record.ref)
         self._index(object_, record.ref, fields)
         self.twin.store.put(object_, record.ref, self._stamped(object_, record.fields, fields))
+
+    def merge(self, object_: str, loser: str, winner: str) -> None:
+        """Merge as a person does: the loser goes into the bin and names the winner, its children move over."""
+        self.find(object_, winner)
+        gone = {"IsDeleted": True, "MasterRecordId": winner}
+        self.twin.store.put(object_, loser, self._stamped(object_, self.find(object_, loser).fields, gone))
+        for child, name in (("Contract", "AccountId"), ("Opportunity", "AccountId"), ("Account", "ParentId")):
+            for record in [r for r in self.twin.store.all(child) if r.fields.get(name) == loser]:
+                self.twin.store.put(child, record.ref, self._stamped(child, record.fields, {name: winner}))
 
     def make(self, object_: str, data: Mapping[str, Any]) -> str:
         """Insert as a person does: outside the ledger."""
@@ -143,6 +160,9 @@ class Org:
             raise Problem("INVALID_TYPE", f"sObject type '{query.object}' is not supported.")
         for path in query.paths:
             self._known(query.object, path)
+        wrong = next((ref for ref in query.narrow.get("Id", ()) if not ID.fullmatch(str(ref))), None)
+        if wrong is not None:
+            raise Problem("INVALID_QUERY_FILTER_OPERATOR", f"invalid ID field: {wrong}")
         seen = self.twin.visible(query.object)
         rows = []
         for record in self._candidates(query):
@@ -230,12 +250,6 @@ class Org:
 
     # -- rules
 
-    def _lock(self, object_: str, data: Mapping[str, Any]) -> None:
-        key = str(data.get("Concordat_Key__c") or data.get("Id") or "")
-        if self.twin.fault("lock_storm", object=object_, operation="write", key=key):
-            message = "unable to obtain exclusive access to this record or 1 records: "
-            raise Problem("UNABLE_TO_LOCK_ROW", message + str(data.get("AccountId") or data.get("Id") or "001"))
-
     def _clean(self, object_: str, data: Mapping[str, Any], *, ref: str | None) -> Fields:
         kept: Fields = {}
         for name, value in self._resolved(object_, data):
@@ -247,6 +261,7 @@ class Org:
             self._check_reference(field, name, kept)
             self._check_unique(object_, name, field, kept[name], ref)
         self._check_required(object_, kept, creating=ref is None)
+        check_currency(kept, creating=ref is None)
         return kept
 
     def _resolved(self, object_: str, data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -318,7 +333,7 @@ class Org:
             closed, won, chance = STAGES.get(fields["StageName"], (False, False, 0))
             out |= {"IsClosed": closed, "IsWon": won}
             if fields["StageName"] != present.get("StageName"):
-                out["LastStageChangeDate"] = now
+                out |= {"LastStageChangeDate": now} if present else {}
                 if fields.get("Probability") is None:
                     out["Probability"] = Decimal(chance)
         return out
