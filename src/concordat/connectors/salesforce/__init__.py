@@ -1,8 +1,11 @@
-"""Salesforce (CRM) over REST: deals, clients and contracts out, clients and opportunities in.
+"""Salesforce as CRM over REST: deals, clients and contracts out, clients and opportunities in.
 
-names: `fields` · settings and facts: `facts` · reads and writes: `connector` · translation of errors:
-`errors`. Vendor facts: the REST API Developer Guide; docs/reference/connectors/salesforce.md says what was
-checked.
+facts.py      what is declared: settings, objects, fields, operations
+fields.py     each object as a Salesforce record, both ways
+errors.py     Salesforce's codes in our words
+feed.py       where a poll stands
+hints.py      signed hints
+connector.py  the seam
 """
 
 from __future__ import annotations

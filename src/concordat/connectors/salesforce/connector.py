@@ -1,28 +1,23 @@
-"""Reads, writes and hints of one Salesforce org.
+"""The seam: Salesforce as the engine sees it.
 
-Reading is keyset paging on (SystemModstamp, Id) through `queryAll`, so deleted records come as tombstones.
-A record may become visible after a later one (a long transaction), so the poll sweeps: from time to time it
-goes back by the overlap, judged by the vendor's own clock. The cursor is JSON: `at`, `id` (where we are),
-`now` (the vendor's clock), `swept` (when the last sweep began).
+Reading goes through `queryAll`, so deleted records come as tombstones, and by keyset (see `feed`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 
+from concordat.connectors.salesforce import hints
 from concordat.connectors.salesforce.errors import translate, verdict
 from concordat.connectors.salesforce.facts import FACTS, SalesforceSettings
-from concordat.connectors.salesforce.fields import OBJECTS, PREFIXES, Mapper, instant
-from concordat.errors import AuthRevoked, Rejected, UnknownOutcome, VendorError
+from concordat.connectors.salesforce.feed import Cursor, soql_time, vendor_now
+from concordat.connectors.salesforce.fields import ID, OBJECTS, Mapper, instant
+from concordat.errors import Rejected, Unavailable, UnknownOutcome, VendorError
 from concordat.sdk.auth import Anonymous, CachedToken, ClientCredentials, JwtBearer, TokenSource, token_errors
 from concordat.sdk.records import each
 from concordat.sdk.rest import Answer as HttpAnswer
@@ -31,7 +26,6 @@ from concordat.sdk.spec import (
     Answer,
     CallContext,
     ChangePage,
-    Hint,
     JsonObject,
     Observed,
     Push,
@@ -42,7 +36,6 @@ from concordat.sdk.spec import (
 
 __all__ = ["Salesforce", "connect"]
 
-STALE = timedelta(seconds=300)
 PARENTS: Mapping[str, Mapping[str, str]] = {
     "client": {},
     "contract": {"Account": "client"},
@@ -51,30 +44,9 @@ PARENTS: Mapping[str, Mapping[str, str]] = {
 """Object to its parents that ride along: relationship name to canonical object; parents first."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Cursor:
-    at: str = ""
-    id: str = ""
-    now: str = ""
-    swept: str = ""
-
-    @classmethod
-    def of(cls, text: str | None) -> _Cursor:
-        return cls(**json.loads(text)) if text else cls()
-
-    def text(self) -> str:
-        return json.dumps({"at": self.at, "id": self.id, "now": self.now, "swept": self.swept})
-
-    def begun(self, overlap: timedelta) -> _Cursor:
-        """Go back by the overlap when half of it has passed since the last sweep began."""
-        if not self.at or not self.swept:
-            return self
-        now, swept = datetime.fromisoformat(self.now), datetime.fromisoformat(self.swept)
-        if now - swept < overlap / 2:
-            return self
-        back = _soql_time(swept - overlap)
-        moved = {"at": back, "id": ""} if back < self.at else {}
-        return replace(self, swept=self.now, **moved)
+UNPARSED = "JSON_PARSER_ERROR"
+READ_BATCH = 200
+"""Ids in one query: an address may have 16,384 bytes (src: REST API Developer Guide, status codes)."""
 
 
 class Salesforce:
@@ -111,35 +83,32 @@ class Salesforce:
 
     def changes(self, object_: str, cursor: str | None, ctx: CallContext) -> ChangePage:
         """One page of changes, oldest first, with parents before children and deleted records as tombstones."""
-        here = _Cursor.of(cursor).begun(timedelta(seconds=self._settings.overlap_seconds))
-        where = ""
-        if here.at:
-            tie = f" OR (SystemModstamp = {here.at} AND Id > '{here.id}')" if here.id else ""
-            sign = ">" if here.id else ">="
-            where = f" WHERE SystemModstamp {sign} {here.at}{tie}"
+        _known(object_, FACTS.sources)
+        here = Cursor.of(cursor).begun(timedelta(seconds=self._settings.overlap_seconds))
         size = self._settings.page
-        soql = f"{self._select(object_)}{where} ORDER BY SystemModstamp, Id LIMIT {size}"
-        answer = self._query(soql, ctx, deleted=True)
-        rows = answer.json["records"]
-        more = len(rows) == size
-        now = _vendor_now(answer) or here.now
+        soql = f"{self._select(object_)}{here.where()} ORDER BY SystemModstamp, Id LIMIT {size}"
+        rows, date = self._query(soql, ctx, deleted=True)
+        now = vendor_now(date) or here.now
         here = replace(here, now=now, swept=here.swept or now)
         if rows:
             last = rows[-1]
-            here = replace(here, at=_soql_time(datetime.fromisoformat(last["SystemModstamp"])), id=last["Id"])
-        return ChangePage(records=self._records(object_, rows), cursor=here.text(), more=more)
+            here = replace(here, at=soql_time(datetime.fromisoformat(last["SystemModstamp"])), id=last["Id"])
+        return ChangePage(records=self._records(object_, rows), cursor=here.text(), more=len(rows) == size)
 
     def fetch_source(self, object_: str, refs: Sequence[str], ctx: CallContext) -> Sequence[SourceRecord]:
         """Present state of these records, parents along, deleted ones as tombstones."""
+        _known(object_, FACTS.sources)
         rows: list[Mapping[str, Any]] = []
-        ids = [ref.rpartition(":")[2] for ref in refs]
-        for start in range(0, len(ids), 200):
-            some = _list(ids[start : start + 200])
-            rows += self._query(f"{self._select(object_)} WHERE Id IN {some}", ctx, deleted=True).json["records"]
+        ids = _ids(refs)
+        for start in range(0, len(ids), READ_BATCH):
+            some = _list(ids[start : start + READ_BATCH])
+            rows += self._query(f"{self._select(object_)} WHERE Id IN {some}", ctx, deleted=True)[0]
         return self._records(object_, rows)
 
     def find(self, object_: str, record_keys: Sequence[str], ctx: CallContext) -> Mapping[str, Sequence[Observed]]:
         """Everything under these keys, by the External ID field; Salesforce's search by it is immediate."""
+        if not record_keys:
+            return {}
         key = self._settings.key_field
         wanted = {record_key.lower(): record_key for record_key in record_keys}
         found: dict[str, list[Observed]] = {}
@@ -148,10 +117,11 @@ class Salesforce:
         return found
 
     def match(self, object_: str, fields: JsonObject, ctx: CallContext) -> Sequence[Observed]:
-        """Records with the same tax number, number or name (a deal's name counts within its client)."""
-        body = self._mapper.write(object_, {name: v for name, v in fields.items() if name in NATURAL[object_]})
-        said = {api: value for api, value in body.items() if isinstance(value, str) and value}
+        """Records with the same tax number, number or name (a deal's name counts within its client alone)."""
+        said = self._natural(object_, fields)
         client = said.pop("AccountId", None)
+        if object_ == "opportunity" and client is None:
+            said.pop("Name", None)
         if not said:
             return []
         tests = " OR ".join(f"{api} = {_text(value)}" for api, value in said.items())
@@ -160,20 +130,33 @@ class Salesforce:
 
     def fetch(self, object_: str, refs: Sequence[str], ctx: CallContext) -> Sequence[Observed]:
         """Read back by id, in the order of the vendor."""
-        return list(self._observe(object_, f"Id IN {_list(refs)}", ctx))
+        ids = _ids(refs)
+        return list(self._observe(object_, f"Id IN {_list(ids)}", ctx)) if ids else []
 
     def ask(self, question: str, questions: Sequence[JsonObject], ctx: CallContext) -> Sequence[Answer]:
         """Answer nothing: the facts declare no question."""
         raise Rejected(f"Salesforce cannot answer {question!r} ({len(questions)} asked, {ctx.correlation_id}).")
 
+    def _natural(self, object_: str, fields: JsonObject) -> dict[str, str]:
+        """Give what can be searched for, by API name."""
+        _known(object_, FACTS.targets)
+        body: dict[str, Any] = {}
+        for name in sorted(NATURAL[object_] & fields.keys()):
+            try:
+                body |= self._mapper.write(object_, {name: fields[name]})
+            except Rejected:
+                continue
+        return {api: value.strip() for api, value in body.items() if isinstance(value, str) and value.strip()}
+
     def _observe(self, object_: str, where: str, ctx: CallContext) -> Iterator[Observed]:
+        _known(object_, FACTS.targets)
         columns = ", ".join(self._mapper.columns(object_))
         soql = f"SELECT {columns} FROM {OBJECTS[object_]} WHERE {where}"  # noqa: S608  quoted by `_text`
-        for row in self._query(soql, ctx, deleted=False).json["records"]:
+        for row in self._query(soql, ctx, deleted=False)[0]:
             yield Observed(
                 ref=row["Id"],
                 record_key=row.get(self._settings.key_field) or "",
-                fields=self._mapper.read(object_, row),
+                fields=self._mapper.held(object_, row),
                 version=instant(row["SystemModstamp"]),
                 url=f"{self._settings.url}/{row['Id']}",
             )
@@ -187,15 +170,17 @@ class Salesforce:
         columns = ", ".join([*self._mapper.columns(object_), *parents])
         return f"SELECT {columns} FROM {OBJECTS[object_]}"  # noqa: S608  names of settings, no input
 
-    def _query(self, soql: str, ctx: CallContext, *, deleted: bool) -> HttpAnswer:
+    def _query(self, soql: str, ctx: CallContext, *, deleted: bool) -> tuple[list[Mapping[str, Any]], str]:
+        """Give every row, and the vendor's `Date`. Raises `Unavailable` where rows are missing."""
         path = f"{self._data}/{'queryAll' if deleted else 'query'}"
         answer = self._http.send(ctx, "GET", path, params={"q": soql}, write=False)
-        rows, link = list(answer.json["records"]), answer.json.get("nextRecordsUrl")
-        while link:
-            page = self._http.send(ctx, "GET", self._http.origin + link, write=False).json
-            rows += page["records"]
-            link = page.get("nextRecordsUrl")
-        return replace(answer, json={**answer.json, "records": rows})
+        rows, total = _rows(answer), answer.json.get("totalSize")
+        while link := answer.json.get("nextRecordsUrl"):
+            answer = self._http.send(ctx, "GET", self._http.origin + str(link), write=False)
+            rows += _rows(answer)
+        if not answer.json.get("done", True) or (isinstance(total, int) and len(rows) < total):
+            raise Unavailable(f"Salesforce answered {len(rows)} of {total} records")
+        return rows, answer.headers.get("date", "")
 
     def _records(self, object_: str, rows: Sequence[Mapping[str, Any]]) -> list[SourceRecord]:
         parents: dict[str, SourceRecord] = {}
@@ -209,12 +194,15 @@ class Salesforce:
 
     def _record(self, object_: str, row: Mapping[str, Any]) -> SourceRecord:
         fields = self._mapper.read(object_, row)
+        if "roles" in fields:
+            fields["roles"] = fields["roles"] or []
         return SourceRecord(
             object=object_,
             ref=row["Id"],
             version=instant(row["SystemModstamp"]),
             changed_at=datetime.fromisoformat(row["SystemModstamp"]).astimezone(UTC),
             fields=fields,
+            extra=self._mapper.unread(object_, row),
             numbers=[fields["number"]] if fields.get("number") else [],
             url=f"{self._settings.url}/{row['Id']}",
             deleted=bool(row.get("IsDeleted")),
@@ -241,7 +229,8 @@ class Salesforce:
         return [results[place] for place in range(len(intents))]
 
     def _body(self, intent: WriteIntent) -> dict[str, Any]:
-        if intent.operation != "put":
+        _known(intent.object, FACTS.targets)
+        if intent.operation not in FACTS.targets[intent.object].operations:
             raise Rejected(f"Salesforce cannot {intent.operation} a {intent.object}.", code="OPERATION")
         body = self._mapper.write(intent.object, intent.fields)
         known = {"id": intent.ref} if intent.ref else {}
@@ -257,31 +246,35 @@ class Salesforce:
         *,
         alone: bool,
     ) -> dict[int, WriteResult]:
+        """One call. Where the parser refuses it nothing was written: it is halved until the culprit stands alone."""
         if not bodies:
             return {}
         said = {"allOrNone": False, "records": list(bodies.values())}
         try:
             answer = self._http.send(ctx, "PATCH", self._data + path, json=said, write=True, idempotent=True)
-            rows = self._rows(answer, len(bodies))
+            results = _results(answer, len(bodies))
         except VendorError as error:
+            if isinstance(error, Rejected) and error.code == UNPARSED and len(bodies) > 1:
+                halves = _halves(bodies)
+                return {
+                    k: v for half in halves for k, v in self._collection(path, half, intents, ctx, alone=False).items()
+                }
             if alone:
                 raise
             return dict.fromkeys(bodies, WriteResult(error=error))
-        pairs = zip(bodies, rows, strict=True)
+        pairs = zip(bodies, results, strict=True)
         return {place: self._result(intents[place], row) for place, row in pairs}
 
-    @staticmethod
-    def _rows(answer: HttpAnswer, wanted: int) -> list[Mapping[str, Any]]:
-        if not isinstance(answer.json, list) or len(answer.json) != wanted:
-            raise UnknownOutcome(f"Salesforce did not answer for each of {wanted} records", status=answer.status)
-        return answer.json
-
     def _result(self, intent: WriteIntent, row: Mapping[str, Any]) -> WriteResult:
+        if not isinstance(row, Mapping):
+            return WriteResult(error=UnknownOutcome(f"Salesforce answered {row!r} for a record"))
         if not row.get("success"):
             error = (row.get("errors") or [{}])[0]
             code = str(error.get("statusCode", "UNKNOWN"))
             return WriteResult(error=verdict(code, error, canonical=lambda api: self._name(intent, api)))
         ref = str(row.get("id") or intent.ref or "")
+        if not ref:
+            return WriteResult(error=UnknownOutcome("Salesforce saved the record and did not say which"))
         made = "created" if row.get("created") else "updated"
         return WriteResult(ref=ref, disposition=made, url=f"{self._settings.url}/{ref}")  # type: ignore[arg-type]
 
@@ -292,18 +285,7 @@ class Salesforce:
 
     def decode_push(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Push:
         """Decode a hint signed with the shared secret; one older than 300 s is refused as a replay."""
-        given = {name.lower(): value for name, value in headers.items()}
-        stamp = given.get("x-concordat-timestamp", "")
-        secret = self._settings.push_secret
-        if secret is None:
-            raise AuthRevoked("A hint came, but the connection has no push_secret.")
-        digest = hmac.new(secret.get_secret_value().encode(), stamp.encode() + b"." + body, hashlib.sha256)
-        signature = f"sha256={digest.hexdigest()}".encode()
-        if not hmac.compare_digest(signature, given.get("x-concordat-signature", "").encode()):
-            raise AuthRevoked("The hint's signature is not ours.")
-        if not stamp.isdecimal() or abs(now - datetime.fromtimestamp(int(stamp), UTC)) > STALE:
-            raise AuthRevoked("The hint is older than 300 seconds.")
-        return _push(body)
+        return hints.decode(headers, body, now, self._settings.push_secret)
 
 
 def connect(settings: SalesforceSettings, *, connection: str) -> Salesforce:
@@ -326,25 +308,34 @@ def _source(settings: SalesforceSettings, http: Http) -> TokenSource:
     return JwtBearer(http=http, path=path, claims=claims, key=settings.private_key.get_secret_value())
 
 
-def _push(body: bytes) -> Push:
-    try:
-        said = json.loads(body)
-        object_, refs = PREFIXES.get(said["object"]), [str(ref) for ref in said["ids"]]
-        key = str(said.get("event") or hashlib.sha256(body).hexdigest())
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise Rejected(f"The hint cannot be read: {type(error).__name__}", code="MALFORMED") from error
-    return Push(hints=[Hint(object=object_, ref=ref) for ref in refs] if object_ else [], key=key)
+def _known(object_: str, among: Mapping[str, object]) -> None:
+    if object_ not in among:
+        raise Rejected(f"Salesforce does not serve {object_!r} here; it serves: {', '.join(among)}.")
 
 
-def _vendor_now(answer: HttpAnswer) -> str:
-    try:
-        return parsedate_to_datetime(answer.headers.get("date", "")).isoformat()
-    except (ValueError, TypeError):
-        return ""
+def _rows(answer: HttpAnswer) -> list[Mapping[str, Any]]:
+    rows = answer.json.get("records") if isinstance(answer.json, Mapping) else None
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise Unavailable(f"This is no answer of Salesforce's: {answer.text[:80]!r}", status=answer.status)
+    return list(rows)
 
 
-def _soql_time(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
+def _results(answer: HttpAnswer, wanted: int) -> list[Mapping[str, Any]]:
+    if not isinstance(answer.json, list) or len(answer.json) != wanted:
+        raise UnknownOutcome(f"Salesforce did not answer for each of {wanted} records", status=answer.status)
+    return answer.json
+
+
+def _halves(bodies: Mapping[int, dict[str, Any]]) -> list[dict[int, dict[str, Any]]]:
+    members = list(bodies.items())
+    middle = len(members) // 2
+    return [dict(members[:middle]), dict(members[middle:])]
+
+
+def _ids(refs: Sequence[str]) -> list[str]:
+    """Give the vendor's ids; a text that is none would refuse the whole query (INVALID_QUERY_FILTER_OPERATOR)."""
+    bare = (ref.rpartition(":")[2] for ref in refs)
+    return list(dict.fromkeys(ref for ref in bare if ID.fullmatch(ref)))
 
 
 def _text(value: str) -> str:
