@@ -56,7 +56,8 @@ def documents(twin: TwinHandle) -> Iterator[msgraph.GraphConnector]:
 def bench(twin: TwinHandle, documents: msgraph.GraphConnector) -> Bench:
     def example(number: int) -> Mapping[str, Any]:
         name = f'Migration: phase {number}/3 "A"'
-        return {"name": name, "client_name": f"Acme #{number} \uff5e GmbH", "project_name": name}
+        client = f"Acme #{number} \uff5e GmbH"
+        return {"name": name, "client_name": client, "project_name": name, "locked": number == 2}
 
     def held(_object: str) -> int:
         return sum("(CC-" in item["name"] for item in twin.state("driveItems"))
@@ -144,6 +145,156 @@ def test_lock_takes_writing_from_grants_made_on_the_folder(twin: TwinHandle, doc
     assert [grant["roles"] for grant in kept] == [["read"], ["write"], ["owner"]]
 
 
+def roles(twin: TwinHandle, ref: str) -> list[Any]:
+    held = next(one for one in twin.state("driveItems") if one["id"] == ref)
+    return [grant["roles"] for grant in held["permissions"]]
+
+
+def locked(documents: msgraph.GraphConnector, ref: str) -> Any:
+    return documents.fetch("workspace", [ref], CTX)[0].fields["locked"]
+
+
+GRANTS = [
+    {"id": "w/1", "roles": ["write"]},
+    {"id": "r2", "roles": ["read"]},
+    {"id": "i3", "roles": ["write"], "inheritedFrom": {"id": "root"}},
+    {"id": "o4", "roles": ["owner"]},
+]
+
+
+def test_a_document_locks_a_workspace_and_gives_it_back(twin: TwinHandle, documents: msgraph.GraphConnector):
+    ref = str(documents.write([intent()], CTX)[0].ref)
+    twin.twin.store.put("driveItems", ref, {"permissions": GRANTS})
+    shut = [["read"], ["read"], ["write"], ["owner"]]
+    for fields, state, kept in (
+        ({"locked": True}, True, shut),
+        ({"locked": True}, True, shut),
+        ({"locked": False}, False, [["write"], ["read"], ["write"], ["owner"]]),
+        ({"locked": None}, False, [["write"], ["read"], ["write"], ["owner"]]),
+        ({"name": "Other", "client_name": None, "project_name": "Other", "locked": True}, True, shut),
+    ):
+        assert outcome(documents, intent(ref=ref, fields=fields)) == ["updated"]
+        assert (locked(documents, ref), roles(twin, ref)) == (state, kept)
+    assert documents.find("workspace", [KEY], CTX)[KEY][0].fields["name"] == "Other"
+    assert outcome(documents, intent(ref=ref, operation="reactivate", fields={})) == ["updated"]
+    assert (locked(documents, ref), roles(twin, ref)[0]) == (False, ["write"])
+    assert [line["object"] for line in twin.ledger()].count("driveItems") == 3
+
+
+def test_a_lock_that_breaks_off_reads_as_not_locked_and_is_finished_by_the_next(
+    twin: TwinHandle, documents: msgraph.GraphConnector
+):
+    ref = str(documents.write([intent()], CTX)[0].ref)
+    twin.twin.store.put("driveItems", ref, {"permissions": [*GRANTS, {"id": "w5", "roles": ["write"]}]})
+    twin.fault(kind="commit_then_drop", object="permissions", operation="update", nth=2)
+    assert outcome(documents, intent(ref=ref, fields={"locked": True})) == ["UnknownOutcome"]
+    assert locked(documents, ref) is False
+    assert documents.find("workspace", [KEY], CTX)[KEY][0].fields["locked"] is False
+    assert outcome(documents, intent(ref=ref, fields={"locked": True})) == ["updated"]
+    assert locked(documents, ref) is True
+    assert outcome(documents, intent(ref=ref, fields={"locked": False})) == ["updated"]
+    assert roles(twin, ref) == [["write"], ["read"], ["write"], ["owner"], ["write"]]
+
+
+def test_a_grant_that_somebody_took_away_does_not_stop_the_giving_back(
+    twin: TwinHandle, documents: msgraph.GraphConnector
+):
+    ref = str(documents.write([intent()], CTX)[0].ref)
+    twin.twin.store.put("driveItems", ref, {"permissions": GRANTS})
+    assert outcome(documents, intent(ref=ref, fields={"locked": True})) == ["updated"]
+    twin.twin.store.put("driveItems", ref, {"permissions": GRANTS[1:]})
+    assert outcome(documents, intent(ref=ref, fields={"locked": False})) == ["updated"]
+    assert locked(documents, ref) is False
+
+
+def test_a_lock_needs_its_column_and_says_so(twin: TwinHandle):
+    documents = connector(twin, lock_column="Elsewhere")
+    ref = str(documents.write([intent()], CTX)[0].ref)
+    (result,) = documents.write([intent(ref=ref, fields={"locked": True})], CTX)
+    assert isinstance(result.error, Rejected)
+    assert (result.error.field, "Elsewhere" in str(result.error)) == ("locked", True)
+    assert outcome(documents, intent(ref=ref, fields={"locked": False})) == ["updated"]
+    assert outcome(documents, intent("CC-B", fields={"name": "B", "locked": True})) == ["UnknownOutcome"]
+    documents.close()
+
+
+@pytest.mark.parametrize("gone", ["client_name", "project_name"])
+def test_what_is_emptied_is_read_back_as_empty(documents: msgraph.GraphConnector, gone: str):
+    ref = str(documents.write([intent()], CTX)[0].ref)
+    fields = {"name": "Migration", "client_name": "Acme", "project_name": "Programme", gone: None}
+    assert outcome(documents, intent(ref=ref, fields=fields)) == ["updated"]
+    seen = documents.fetch("workspace", [ref], CTX)[0].fields
+    assert {name: seen[name] for name in fields} == fields
+    assert outcome(documents, intent(ref=ref, fields={**fields, "name": None})) == ["Rejected"]
+
+
+@pytest.mark.parametrize(
+    ("status", "commit", "kind"),
+    [
+        (401, False, "created"),
+        (409, True, "Duplicate"),
+        (423, False, "Locked"),
+        (503, False, "Unavailable"),
+        (504, True, "UnknownOutcome"),
+        (509, False, "RateLimited"),
+    ],
+)
+def test_a_member_of_a_batch_fails_for_its_own_reason(
+    twin: TwinHandle, documents: msgraph.GraphConnector, status: int, *, commit: bool, kind: str
+):
+    documents.ping(CTX)
+    twin.fault(kind="partial_batch", members=[1], status=status, commit=commit, nth=1)
+    assert outcome(documents, intent("CC-1"), intent("CC-2"), intent("CC-3")) == ["created", kind, "created"]
+    found = documents.find("workspace", ["CC-1", "CC-2", "CC-3"], CTX)
+    assert ("CC-2" in found) is (commit or kind == "created")
+    assert all(len(seen) == 1 for seen in found.values())
+
+
+def test_a_token_that_is_refused_for_good_in_a_batch_needs_a_person(
+    twin: TwinHandle, documents: msgraph.GraphConnector
+):
+    twin.fault(kind="partial_batch", members=[0, 1], status=401)
+    assert outcome(documents, intent("CC-1"), intent("CC-2")) == ["AuthRevoked", "AuthRevoked"]
+    assert documents.find("workspace", ["CC-1", "CC-2"], CTX) == {}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"responses": None}, {"responses": [7, {"id": "0"}, {"id": "1", "status": "?"}]}],
+)
+def test_an_odd_answer_to_a_batch_is_doubt(twin: TwinHandle, documents: msgraph.GraphConnector, body: dict[str, Any]):
+    documents.ping(CTX)
+    twin.fault(kind="status", status=200, operation="batch", body=body)
+    assert outcome(documents, intent("CC-1"), intent("CC-2")) == ["UnknownOutcome", "UnknownOutcome"]
+
+
+def test_an_answer_that_names_nothing_is_doubt(twin: TwinHandle, documents: msgraph.GraphConnector):
+    documents.ping(CTX)
+    twin.fault(kind="status", status=201, operation="create", body={})
+    assert outcome(documents, intent()) == ["UnknownOutcome"]
+
+
+def test_an_empty_page_is_not_the_end_of_a_listing(twin: TwinHandle, documents: msgraph.GraphConnector):
+    twin.twin.options["empty_page"] = True
+    assert outcome(documents, intent()) == ["created"]
+    assert len(documents.find("workspace", [KEY], CTX)[KEY]) == 1
+
+
+def test_an_archive_is_the_archive_however_it_is_written(twin: TwinHandle, documents: msgraph.GraphConnector):
+    ref = str(documents.write([intent()], CTX)[0].ref)
+    twin.seed({"driveItems": [{"id": "A1", "name": "ARCHIVE", "under": "Workspaces"}]})
+    assert outcome(documents, intent(operation="archive", ref=ref, fields={})) == ["updated"]
+    assert documents.find("workspace", [KEY], CTX)[KEY][0].archived
+    assert documents.fetch("workspace", [ref], CTX)[0].archived
+
+
+def test_two_folders_with_one_key_are_both_shown(twin: TwinHandle, documents: msgraph.GraphConnector):
+    documents.write([intent()], CTX)
+    twin.seed({"driveItems": [{"id": "X2", "name": f"Copy ({KEY})", "under": "Workspaces/Archive"}]})
+    found = documents.find("workspace", [KEY], CTX)[KEY]
+    assert sorted(one.archived for one in found) == [False, True]
+
+
 def test_look_alikes_made_by_hand_are_found(twin: TwinHandle, documents: msgraph.GraphConnector):
     twin.seed({"driveItems": [{"id": "X1", "name": "migration", "under": "Workspaces"}]})
     found = documents.match("workspace", {"name": "Migration"}, CTX)
@@ -154,7 +305,7 @@ def test_look_alikes_made_by_hand_are_found(twin: TwinHandle, documents: msgraph
 def test_a_long_listing_is_read_to_its_end(
     twin: TwinHandle, documents: msgraph.GraphConnector, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("concordat.connectors.msgraph.connector.PAGE", 3)
+    monkeypatch.setattr("concordat.connectors.msgraph.desk.PAGE", 3)
     twin.seed({"driveItems": [{"name": f"P (CC-{n})", "under": "Workspaces"} for n in range(8)]})
     assert len(documents.find("workspace", [f"CC-{n}" for n in range(8)], CTX)) == 8
 
@@ -166,17 +317,23 @@ def test_a_long_listing_is_read_to_its_end(
         {"name": "\uff5ewide\uff1a and narrow~:", "client_name": None, "project_name": "\uff5ewide\uff1a and narrow~:"},
         {"name": "ends with a dot.", "client_name": "A · B", "project_name": "x_vti_y"},
         {"name": "only a name", "client_name": None, "project_name": "another"},
+        {"name": "no project", "client_name": "Acme", "project_name": None},
+        {"name": "tab\tand\nline", "client_name": "A ·", "project_name": "· B"},
+        {"name": "…", "client_name": "…", "project_name": "‧·␉"},
+        {"name": "x_VTI_y", "client_name": "\uff3fvti_", "project_name": "_vti_"},
     ],
 )
 def test_names_come_back_as_they_went(twin: TwinHandle, documents: msgraph.GraphConnector, fields: dict[str, Any]):
     result = documents.write([intent(fields=fields)], CTX)[0]
     assert result.error is None
-    assert dict(documents.fetch("workspace", [str(result.ref)], CTX)[0].fields) == fields
+    assert documents.fetch("workspace", [str(result.ref)], CTX)[0].fields == {**fields, "locked": False}
 
 
 def test_a_name_that_cannot_be_kept_whole_is_rejected():
     with pytest.raises(Rejected, match="characters"):
         folder_name({"name": "n" * 240}, KEY)
+    with pytest.raises(Rejected, match="characters"):
+        folder_name({"name": "\U0001f600" * 120}, KEY)
     assert read_name("made by hand")["name"] == "made by hand"
 
 

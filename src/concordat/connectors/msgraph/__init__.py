@@ -3,6 +3,8 @@
 facts.py       what is declared: settings, fields, operations
 names.py       a folder's name: readable, allowed, read back without loss
 errors.py      Graph's errors in our words
+desk.py        one library's calls: places, listings, $batch
+locks.py       what locks a workspace, and gives it back
 connector.py   the seam
 """
 

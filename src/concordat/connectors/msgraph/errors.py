@@ -42,9 +42,15 @@ CODES: Mapping[str, type[VendorError]] = {
 """Codes of learn.microsoft.com/graph/errors and driveitem-delta."""
 
 
+BANDWIDTH = 509
+"""Throttled for what was sent in all; it is carried out later, not now (src: learn.microsoft.com/graph/errors)."""
+
+
 def translate(answer: Answer, _write: bool, /) -> VendorError | None:  # noqa: FBT001  the shape of `Translate`
     """Read an error body; a gateway's 5xx is left to its status, whatever it says."""
     said = answer.json.get("error") if isinstance(answer.json, Mapping) else None
+    if answer.status == BANDWIDTH:
+        return RateLimited("Microsoft Graph: too much was sent", retry_after=answer.retry_after, status=answer.status)
     if not isinstance(said, Mapping) or answer.status >= 500:
         return None
     code, message = str(said.get("code", "")), f"Microsoft Graph: {said.get('message', '')}"

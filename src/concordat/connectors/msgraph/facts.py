@@ -34,6 +34,10 @@ class GraphSettings(BaseModel):
     archive: str = Field(
         default="Archive", description="Folder inside it that archived workspaces move to; made when needed"
     )
+    lock_column: str = Field(
+        default="ConcordatLock",
+        description="Text column of the library (several lines, plain) that remembers what a lock took; needed to lock",
+    )
     url: str = Field(default="https://graph.microsoft.com", description="Where Graph answers")
     login: str = Field(default="https://login.microsoftonline.com", description="Where Entra answers")
 
@@ -57,7 +61,7 @@ FACTS = SystemFacts(
             write_batch=BATCH,
             read_batch=BATCH,
             parallel=4,
-            fields=frozenset({"name", "client_name", "project_name"}),
+            fields=frozenset({"name", "client_name", "project_name", "locked"}),
             operations=frozenset({"put", "lock", "archive", "reactivate"}),
             note=(
                 "The record key ends the folder's name; conflictBehavior=fail refuses a second one of the same name,"

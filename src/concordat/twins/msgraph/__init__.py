@@ -1,7 +1,9 @@
 r"""Microsoft Graph for one document library: sites, drive items, permissions, delta, $batch, Entra tokens.
 
 Options: `tenant` (contoso), `client_id` (concordat), `client_secret` (secret), `site`
-(contoso.sharepoint.com:/sites/projects), `drive` (b!drive1), `folders` (made at the start; default Workspaces).
+(contoso.sharepoint.com:/sites/projects), `drive` (b!drive1), `folders` (made at the start; default Workspaces),
+`columns` (text columns of the library; default ConcordatLock), `empty_page` (false: begin each listing with a page
+that is empty and not the last).
 Acts: `rename` {"id", "name"}, `forget_delta`, `expire_tokens`.
 
 Quirks, each with its source:
@@ -12,6 +14,13 @@ Quirks, each with its source:
 - `description` is not kept: it exists on OneDrive personal only (src: resources/driveitem)
 - $batch takes 20 requests, answers 200 whatever becomes of each, in any order: this twin answers backwards
   (src: learn.microsoft.com/graph/json-batching)
+- members of a batch fail each for its own reason, under the batch's 200: `partial_batch` takes `status` (429; 401, 409,
+  423, 503, 504, 509) and `commit` (the member is carried out all the same) (src: the same page)
+- a page of a listing may hold nothing and not be the last (src: learn.microsoft.com/graph/paging)
+- columns of the library show with $expand=listItem($expand=fields) and change by PATCH …/listItem/fields; a column
+  that is not there is a 400 (src: learn.microsoft.com/graph/api/listitem-update); grants and columns stand in the
+  ledger as `permissions` and `listItems`, for they are things of their own
+- names are compared without regard to case (src: support.microsoft.com, invalid file names)
 - 429 with Retry-After, code activityLimitReached (src: concepts/throttling)
 - a delta token that is gone: 410 with Location (src: driveitem-delta)
 """
@@ -25,6 +34,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from concordat.twins.base import Call, Refuse, Reply, Twin, dump
+from concordat.twins.faults import Fault
 from concordat.twins.msgraph.drive import ITEMS, Drive, problem
 
 __all__ = ["make"]
@@ -40,7 +50,19 @@ DEFAULTS = {
     "site": "contoso.sharepoint.com:/sites/projects",
     "drive": "b!drive1",
     "folders": ["Workspaces"],
+    "columns": ["ConcordatLock"],
+    "empty_page": False,
 }
+MEMBER: Mapping[int, tuple[str, str]] = {
+    401: ("InvalidAuthenticationToken", "Lifetime validation failed, the token is expired."),
+    409: ("nameAlreadyExists", "An item with the same name already exists under the parent"),
+    423: ("resourceLocked", "The resource is locked."),
+    429: ("activityLimitReached", "Throttled"),
+    503: ("serviceNotAvailable", "The service is not available."),
+    504: ("UnknownError", "The gateway gave up."),
+    509: ("activityLimitReached", "Bandwidth limit exceeded."),
+}
+"""What a member of a batch is told when `partial_batch` spoils it."""
 
 
 def make(options: Mapping[str, Any]) -> Twin:
@@ -82,6 +104,7 @@ class _Graph:
         for way in ("/root", "/root:/{path:path}:", "/items/{id}"):
             route("GET", f"{drive}{way}/children", object=ITEMS, operation="search")(self.listing)
             route("POST", f"{drive}{way}/children", object=ITEMS)(self.create)
+        route("PATCH", f"{drive}/items/{{id}}/listItem/fields", object="listItems")(self.columns)
         route("GET", f"{drive}/items/{{id}}/permissions", object="permissions")(self.permissions)
         perm = f"{drive}/items/{{id}}/permissions/{{permission}}"
         route("PATCH", perm, object="permissions")(self.repermit)
@@ -164,8 +187,22 @@ class _Graph:
         return drive.at(call.params.get("id", "root"))
 
     def get(self, call: Call) -> Reply:
-        """Show one item."""
-        return Reply(self.drive.show(self._item(call)))
+        """Show one item; $expand=listItem shows its columns with it."""
+        record = self._item(call)
+        shown = self.drive.show(record)
+        if call.query.get("$expand", "").startswith("listItem("):
+            shown["listItem"] = {"fields": {"FileLeafRef": shown["name"], **record.fields.get("columns", {})}}
+        return Reply(shown)
+
+    def columns(self, call: Call) -> Reply:
+        """Set columns of an item; null empties one."""
+        record, said = self._item(call), call.json
+        unknown = sorted(set(said) - set(self.twin.options["columns"]))
+        if unknown:
+            raise problem(400, "invalidRequest", f"Field '{unknown[0]}' is not recognized")
+        kept = {**record.fields.get("columns", {}), **said}
+        self.drive.column(record, {name: value for name, value in kept.items() if value is not None})
+        return Reply(said)
 
     def create(self, call: Call) -> Reply:
         """Make a folder below an item."""
@@ -186,6 +223,9 @@ class _Graph:
         """List children in pages of $top (200, at most 999), continued by @odata.nextLink."""
         parent = self._item(call)
         top, after = min(int(call.query.get("$top", "200")), 999), int(call.query.get("$skiptoken", "0"))
+        if self.twin.options["empty_page"] and "$skiptoken" not in call.query:
+            again = f"{_origin(call)}{call.path}?$top={top}&$skiptoken=0"
+            return Reply({"value": [], "@odata.nextLink": again})
         found = list(self.drive.children(parent.ref))
         said: dict[str, Any] = {"value": [self.drive.show(r, fields) for r, fields in found[after : after + top]]}
         if after + top < len(found):
@@ -260,12 +300,17 @@ class _Graph:
         fault = self.twin.fault("partial_batch", call)
         spoilt = {int(n) % len(requests) for n in fault.args.get("members", [-1])} if fault else set()
         answers = [
-            _answer(one, problem(429, "activityLimitReached", "Throttled", {"Retry-After": "10"}).reply)
-            if number in spoilt
-            else _answer(one, self._inner(call, one))
+            _answer(one, self._spoilt(call, one, fault) if fault and number in spoilt else self._inner(call, one))
             for number, one in enumerate(requests)
         ]
         return Reply({"responses": answers[::-1]})
+
+    def _spoilt(self, call: Call, said: Mapping[str, Any], fault: Fault) -> Reply:
+        if fault.args.get("commit"):
+            self._inner(call, said)
+        status = int(fault.args.get("status", 429))
+        wait = {"Retry-After": "10"} if status in {429, 503, 509} else {}
+        return problem(status, *MEMBER[status], wait).reply
 
     def _inner(self, call: Call, said: Mapping[str, Any]) -> Reply:
         url = urlsplit("/" + str(said.get("url", "")).lstrip("/"))
@@ -313,7 +358,7 @@ class _Graph:
     def _seeded(self, _object: str, fields: dict[str, Any]) -> dict[str, Any]:
         parent = fields.get("parent") or self.drive.seed(str(fields.pop("under", ""))).ref
         place = f"{parent}/{str(fields['name']).casefold()}"
-        return {"permissions": [], **fields, "parent": parent, "place": place}
+        return {"permissions": [], "columns": {}, **fields, "parent": parent, "place": place}
 
 
 def _answer(said: Mapping[str, Any], reply: Reply) -> dict[str, Any]:

@@ -100,7 +100,20 @@ class Drive:
 
     def permit(self, record: Record, permissions: Sequence[Mapping[str, Any]]) -> Record:
         """Set who may do what."""
-        return self._commit("permissions", record.fields["name"], {"permissions": list(permissions)}, record)
+        return self._beside("permissions", {"permissions": list(permissions)}, record)
+
+    def column(self, record: Record, columns: Mapping[str, Any]) -> Record:
+        """Set what the columns of the library say of it."""
+        return self._beside("listItems", {"columns": dict(columns)}, record)
+
+    def _beside(self, object_: str, fields: Mapping[str, Any], record: Record) -> Record:
+        """Change what belongs to an item and is a thing of its own; the ledger names it so."""
+        written = self._twin.store.put(ITEMS, record.ref, fields)
+        self._twin.store.note(
+            object_, "update", key=str(record.fields["name"]), ref=record.ref, fields=fields, idempotency_key=""
+        )
+        self.changes.append(record.ref)
+        return written
 
     def delete(self, record: Record) -> None:
         """Take an item away, with all below it."""
