@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import NoReturn, Protocol
 
+import httpx
 import psycopg
 import pytest
 from hypothesis import settings
@@ -29,6 +31,9 @@ MakeDatabase = Callable[[bool], Database]
 settings.register_profile("quick", deadline=None, max_examples=25)
 settings.register_profile("thorough", deadline=None, max_examples=200)
 settings.load_profile("thorough" if read_environment().test_all else "quick")
+
+# Each client reads every authority there is, 25 ms each time, and a thousand are made: the first reading serves all.
+httpx._transports.default.create_ssl_context = cache(httpx.create_ssl_context)
 
 
 class Need(Protocol):
