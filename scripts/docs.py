@@ -112,7 +112,9 @@ def state_tables() -> str:
         + _moves(states.EFFECT_MOVES)
         + "\n## Handoff\n\nDerived from its effects: "
         + ", ".join(f"`{state}`" for state in states.HandoffState)
-        + ".\n\n## Case\n\n"
+        + ".\n\n## Proposal\n\nA late change that a person agrees to; one per desired document.\n\n"
+        + _moves(states.PROPOSAL_MOVES)
+        + "\n## Case\n\n"
         + _moves(states.CASE_MOVES)
     )
 

@@ -16,11 +16,11 @@ SKETCHES = {
     "document": "document: {one_per: [bill_to, currency], lines_by: [role], credits: separate}",
     "money": "money: {rounding: {at: line, mode: half_up}, tax: {by: document}, rates: {a: b}}",
     "price": "price: {by: psa, check_against: client, tolerance: 0.00}",
-    "final_after": "final_after: done",
     "by_state": "late_change: {project: {by_state: {posted: {do: propose, dated: next_open_period}}}}",
     "fixed": "cases: {owner: a, fixed_fields: [rate, amount]}",
     "totals": "reconcile: {every: 1 day, totals: {by: [entity], sum: [net]}}",
     "tie_out": "reconcile: {every: 1 day, tie_out: [{ours: a, theirs: b, account: ar, by: [entity]}]}",
+    "cancel": "undo: {project: cancel}",
     "propose": "undo: {project: {do: propose, what: credit, to: finance}}",
 }
 LATER_STEPS = [

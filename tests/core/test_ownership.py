@@ -78,4 +78,4 @@ def test_where_others_are_accepted_the_newest_holds(
     open_ = {name: Ownership(system=rule.system, others="accept") for name, rule in owns.items()}
     merged = merge(merge(record, first, "crm", open_).fields, second, "psa", open_)
     for name, value in second.items():
-        assert str(merged.fields[name]).strip() == str(value).strip()
+        assert str(merged.fields[name] or "").strip() == str(value or "").strip()

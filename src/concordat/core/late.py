@@ -20,7 +20,8 @@ E = EffectState
 Do = Literal["converge", "hold", "ignore", "propose", "wait"]
 
 UNSENT = frozenset({E.BLOCKED, E.READY, E.PENDING, E.HELD, E.SUPERSEDED, E.SKIPPED})
-SETTLED = frozenset({E.APPLIED, E.VERIFIED, E.UNDONE})
+SETTLED = frozenset({E.APPLIED, E.VERIFIED})
+TAKEN_BACK = frozenset({E.UNDOING, E.UNDONE})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +60,8 @@ class Changes:
 
     new: tuple[Desired, ...] = ()
     changed: tuple[Change, ...] = ()
+    left: frozenset[int] = frozenset()
+    """Effects that were done and are not wanted any more: an item left, a step's `if` does not hold."""
     again: bool = False
 
 
@@ -73,13 +76,19 @@ def compare(wanted: Sequence[Desired], existing: Sequence[Existing], reaction: C
     pairs = [(d, have[(d.step, d.item)]) for d in wanted if (d.step, d.item) in have]
     moved = [_moved(d, e, reaction(d.step)) for d, e in pairs if _differs(d, e)]
     gone = [Change(id=e.id, state=E.SUPERSEDED) for e in existing if _is_gone(e, names)]
+    left = frozenset(e.id for e in existing if (e.step, e.item) not in names and _stands(e))
     on_the_way = any(e.state in IN_FLIGHT and _differs(d, e) for d, e in pairs)
     on_the_way = on_the_way or any(e.state in IN_FLIGHT and (e.step, e.item) not in names for e in existing)
-    return Changes(new=new, changed=tuple(c for c in (*moved, *gone) if c is not None), again=on_the_way)
+    return Changes(new=new, changed=tuple(c for c in (*moved, *gone) if c is not None), left=left, again=on_the_way)
 
 
 def _differs(desired: Desired, existing: Existing) -> bool:
-    return desired.digest != existing.digest or existing.state in (E.SUPERSEDED, E.UNDONE)
+    return desired.digest != existing.digest or existing.state in (E.SUPERSEDED, *TAKEN_BACK)
+
+
+def _stands(existing: Existing) -> bool:
+    """It was done, and stands there still, also while a person decides about a change of it."""
+    return existing.state in SETTLED or existing.state is E.UNDOING or _undecided(existing)
 
 
 def _is_gone(existing: Existing, wanted: set[Key]) -> bool:
@@ -95,7 +104,7 @@ def _undecided(existing: Existing) -> bool:
 def _moved(desired: Desired, existing: Existing, do: Do) -> Change | None:
     if existing.state in IN_FLIGHT:
         return None
-    unsent = existing.state in UNSENT and not _undecided(existing)
+    unsent = (existing.state in UNSENT and not _undecided(existing)) or existing.state in TAKEN_BACK
     if unsent or desired.kind in ("check", "emit") or do == "converge" or desired.digest == existing.holds:
         state = E.BLOCKED if desired.after or desired.kind == "emit" else E.READY
         return Change(id=existing.id, state=move(existing.state, state), desired=desired, generation=1)

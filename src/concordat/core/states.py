@@ -12,6 +12,9 @@ An effect is one desired write (or question, or event) of a handoff:
     held (a case for a person) → ready | skipped
     applied/verified → undoing → undone          blocked, ready, pending, held → superseded
 
+An undo is a write of its own (an effect named `undo.<step>`), with the same states, doubts and read-back; while it runs
+the effect that it undoes is `undoing`. Wanted again, that effect is written again: same handoff, same target object.
+
 Never superseded while `sending` or `in_doubt`: newer desired state waits until they resolve, since nobody knows
 yet what the target holds.
 """
@@ -30,9 +33,11 @@ __all__ = [
     "IN_FLIGHT",
     "MET",
     "OPEN",
+    "PROPOSAL_MOVES",
     "CaseState",
     "EffectState",
     "HandoffState",
+    "ProposalState",
     "move",
 ]
 
@@ -92,6 +97,18 @@ class CaseState(StrEnum):
     RESOLVED = "resolved"
 
 
+class ProposalState(StrEnum):
+    """Where a proposed late change stands; one per desired document."""
+
+    OPEN = "open"
+    APPROVED = "approved"
+    """Somebody other than its author agreed; it is written."""
+    DECLINED = "declined"
+    """It is not written; the next different document asks again."""
+    VOID = "void"
+    """The desired document is another one now."""
+
+
 E = EffectState
 
 EFFECT_MOVES: Mapping[EffectState, frozenset[EffectState]] = {
@@ -102,11 +119,18 @@ EFFECT_MOVES: Mapping[EffectState, frozenset[EffectState]] = {
     E.PENDING: frozenset({E.READY, E.SENDING, E.BLOCKED, E.SUPERSEDED, E.APPLIED, E.VERIFIED}),
     E.APPLIED: frozenset({E.VERIFIED, E.READY, E.BLOCKED, E.HELD, E.UNDOING, E.APPLIED}),
     E.VERIFIED: frozenset({E.READY, E.BLOCKED, E.HELD, E.UNDOING}),
-    E.HELD: frozenset({E.READY, E.BLOCKED, E.SKIPPED, E.SUPERSEDED, E.HELD}),
-    E.SKIPPED: frozenset({E.READY, E.BLOCKED}),
-    E.SUPERSEDED: frozenset({E.READY, E.BLOCKED}),
-    E.UNDOING: frozenset({E.UNDONE, E.HELD, E.IN_DOUBT}),
+    E.HELD: frozenset({E.READY, E.BLOCKED, E.SKIPPED, E.SUPERSEDED, E.HELD, E.UNDOING, E.VERIFIED}),
+    E.SKIPPED: frozenset({E.READY, E.BLOCKED, E.HELD, E.UNDOING}),
+    E.SUPERSEDED: frozenset({E.READY, E.BLOCKED, E.UNDOING}),
+    E.UNDOING: frozenset({E.UNDONE, E.READY, E.BLOCKED, E.HELD}),
     E.UNDONE: frozenset({E.READY, E.BLOCKED, E.HELD}),
+}
+
+PROPOSAL_MOVES: Mapping[ProposalState, frozenset[ProposalState]] = {
+    ProposalState.OPEN: frozenset({ProposalState.APPROVED, ProposalState.DECLINED, ProposalState.VOID}),
+    ProposalState.APPROVED: frozenset(),
+    ProposalState.DECLINED: frozenset(),
+    ProposalState.VOID: frozenset(),
 }
 
 CASE_MOVES: Mapping[CaseState, frozenset[CaseState]] = {

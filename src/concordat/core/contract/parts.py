@@ -135,8 +135,12 @@ class Undo(Shorthand):
     ] = Field(description="Operation on the target; `nothing` leaves it as it is.")
     unless: Rule | None = Field(None, description="Rule that forbids the undo; an unknown answer forbids it too.")
     else_: Text | None = Field(None, alias="else", description="What happens then: `case to <team>`.")
+    decide_if: Rule | None = Field(
+        None,
+        description="Rule under which it is done and a person decides about the rest; unknown asks, too.",
+    )
     what: Code | None = Field(None, description="What is proposed: `credit`, `reopen`.")
-    to: Code | None = Field(None, description="Team that decides on the proposal.")
+    to: Code | None = Field(None, description="Team that decides, also on the proposal.")
 
     @property
     def else_to(self) -> str | None:

@@ -216,10 +216,11 @@ def _reactions(desk: Desk) -> None:
             desk.named(("late_change", name), name, desk.steps, "unknown-step", "step", key=True)
     for name, undo in contract.undo.items():
         desk.named(("undo", name), name, desk.steps, "unknown-step", "step", key=True)
-        if undo.unless is not None:
-            step = contract.steps.get(name)
-            target = (step.put,) if step and step.put else ()
-            desk.rule(("undo", name, "unless"), undo.unless, more=target)
+        step = contract.steps.get(name)
+        target = (step.put,) if step and step.put else ()
+        for word, rule in (("unless", undo.unless), ("decide_if", undo.decide_if)):
+            if rule is not None:
+                desk.rule(("undo", name, word), rule, more=target)
         if undo.else_ is not None and not undo.else_.startswith("case to "):
             loc = ("undo", name, "else")
             desk.tell(loc, "unknown-word", f"`{undo.else_}` has no meaning here", "Write `case to <team>`.")

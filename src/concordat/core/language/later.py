@@ -23,7 +23,6 @@ LATER: Mapping[tuple[str, ...], str] = {
     ("price",): "The comparison of prices",
     ("money",): "Rounding, tax and rate rules",
     ("value_maps",): "A value map",
-    ("final_after",): "A point of no return",
     ("with", ANY, "as_of"): "A relation as of a business date",
     ("with", ANY, "match"): "A relation as of a business date",
     ("steps", ANY, "await"): "A step that waits for a fact, an approval, a decision or a handoff",
@@ -61,6 +60,7 @@ _WORDS: Mapping[tuple[str, ...], Mapping[str, str]] = {
         "delete_draft": "Deleting a draft",
         "reopen": "Re-opening",
         "unlock": "Unlocking",
+        "cancel": "Cancelling",
     },
     ("late_change", ANY): {"wait": "A late change that waits"},
 }
