@@ -14,6 +14,7 @@ import pytest
 from concordat.core.contract import Contract
 from concordat.core.language import load_contract
 from concordat.core.sla import BusinessCalendar
+from concordat.engine.claims import Turn
 from concordat.engine.intake import keep_records
 from concordat.engine.lanes import drain
 from concordat.engine.matching import plan_dirty
@@ -125,7 +126,7 @@ class Firm:
         """One round of every lane that has due work."""
         with self.world.db.engine() as conn:
             lanes = list(self.world.lanes(conn).values())
-        return sum(drain(self.world, lane, worker=0, pool=self.pool).taken for lane in lanes)
+        return sum(drain(self.world, lane, pool=self.pool, turn=Turn()).taken for lane in lanes)
 
     def later(self, **by: float) -> None:
         """Time passes: everything that waits is that much older."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from concordat.engine.claims import take
 from concordat.engine.intake import receive
-from concordat.engine.lanes import take
 from concordat.engine.recovery import tidy
 from concordat.errors import Locked, Rejected, Unavailable, UnknownOutcome, VendorError
 from concordat.sdk.spec import Answer, CallContext, WriteIntent, WriteResult

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from concordat.core.keys import record_key
-from concordat.engine.calls import Claimed, Outcome, call_all
-from concordat.engine.lanes import _refs, drain, take
+from concordat.engine.calls import Outcome, call_all
+from concordat.engine.claims import Claimed, Turn, refs_of, take
+from concordat.engine.lanes import drain
 from concordat.engine.settling import settle
 from concordat.engine.world import Lane
 from concordat.errors import AuthExpired, Busy, Duplicate, Locked, RateLimited, Unavailable, VendorError
@@ -153,7 +154,7 @@ class Trouble:
     def drain(self) -> None:
         lanes = self.lanes()
         if lanes:
-            drain(self.firm.world, self.dice.choice(lanes), worker=0, pool=self.firm.pool)
+            drain(self.firm.world, self.dice.choice(lanes), pool=self.firm.pool, turn=Turn())
 
     def die(self) -> None:
         """A worker claims, calls or not, and is not heard of again; perhaps it comes back to settle."""
@@ -167,7 +168,7 @@ class Trouble:
             worker = (conn.execute(sql).fetchone() or {})["id"]
             window = facts.settle_window if facts else timedelta(0)
             rows = take(conn, lane.id, limit=5, worker=worker, settle_window=window)
-            claimed = [Claimed.of(row, lane, _refs(conn, rows), now(conn)) for row in rows]
+            claimed = [Claimed.of(row, lane, refs_of(conn, rows), now(conn)) for row in rows]
         claimed = [row for row in claimed if row.act != "later"]
         if claimed and self.dice.random() < 0.6:
             outcomes = call_all(self.firm.world, lane, claimed, self.firm.pool)
@@ -182,7 +183,7 @@ class Trouble:
                 self.plan()
             lane, outcomes, worker = self.zombies.pop(self.dice.randrange(len(self.zombies)))
             with self.firm.world.db.engine() as conn:
-                settle(self.firm.world, conn, lane, outcomes, worker=worker)
+                settle(self.firm.world, conn, lane, outcomes, turn=Turn(worker=worker))
 
     def pass_time(self) -> None:
         self.firm.later(seconds=self.dice.choice([1, 5, 30, 90, 600, 1800]))

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from concordat.engine.calls import Claimed, Outcome, call_all
+from concordat.engine.calls import Outcome, call_all
+from concordat.engine.claims import Claimed, Turn, refs_of, take
 from concordat.engine.intake import keep_records
-from concordat.engine.lanes import _refs, drain, take
+from concordat.engine.lanes import drain
 from concordat.engine.matching import plan_dirty
 from concordat.engine.settling import settle
 from concordat.engine.world import Lane
@@ -50,7 +51,7 @@ def called(firm: Firm, lane: Lane) -> list[Outcome]:
     """Claim a lane's work and make its calls; nothing is settled."""
     with firm.world.db.engine() as conn:
         rows = take(conn, lane.id, limit=100, worker=0, settle_window=timedelta(0))
-        claimed = [Claimed.of(row, lane, _refs(conn, rows), now(conn)) for row in rows]
+        claimed = [Claimed.of(row, lane, refs_of(conn, rows), now(conn)) for row in rows]
     return call_all(firm.world, lane, claimed, firm.pool)
 
 
@@ -100,7 +101,7 @@ def test_two_drains_of_one_lane_share_its_work(make_firm: MakeFirm, threads: Thr
         firm.take(*firm.won(n))
     firm.plan()
     lane = lane_of(firm, "psa", "project")
-    at_once(threads, *[lambda: drain(firm.world, lane, worker=0, pool=firm.pool)] * 4)
+    at_once(threads, *[lambda: drain(firm.world, lane, pool=firm.pool, turn=Turn())] * 4)
     assert len(firm.psa.ledger) == 20
     finish(firm)
     assert len(firm.psa.ledger) == 20
@@ -112,7 +113,7 @@ def test_many_deals_of_one_client_make_one_client(firm: Firm, threads: ThreadPoo
     firm.plan()
     lane = lane_of(firm, "erp", "client")
     for _ in range(5):
-        at_once(threads, *[lambda: drain(firm.world, lane, worker=0, pool=firm.pool)] * 4)
+        at_once(threads, *[lambda: drain(firm.world, lane, pool=firm.pool, turn=Turn())] * 4)
     assert [(what, o) for o, _, what in firm.erp.ledger if o == "client"] == [("created", "client")]
     finish(firm)
 
@@ -143,7 +144,7 @@ def test_the_last_two_steps_settle_at_once_and_the_next_is_free(firm: Firm, thre
 
     def keep(lane: Lane, done: list[Outcome]) -> None:
         with firm.world.db.engine() as conn:
-            settle(firm.world, conn, lane, done, worker=0)
+            settle(firm.world, conn, lane, done, turn=Turn())
 
     at_once(threads, *[lambda o=o: keep(*o) for o in outcomes])
     assert firm.states()["project_in_erp"] == "ready"
@@ -158,10 +159,10 @@ def test_a_second_settler_waits_and_sees_what_the_first_has_freed(firm: Firm, th
 
     def later() -> None:
         with firm.world.db.engine() as conn:
-            settle(firm.world, conn, erp, second, worker=0)
+            settle(firm.world, conn, erp, second, turn=Turn())
 
     with firm.world.db.engine() as conn:
-        settle(firm.world, conn, psa, first, worker=0)
+        settle(firm.world, conn, psa, first, turn=Turn())
         running = threads.submit(later)
         until_it_waits(firm, running)
     running.result(30)
@@ -199,7 +200,7 @@ def test_a_change_while_sending_waits_for_the_answer(firm: Firm, threads: Thread
     firm.take(*firm.won())
     firm.plan()
     with paused_write(firm) as (begun, go):
-        running = threads.submit(drain, firm.world, lane_of(firm, "psa", "project"), worker=0, pool=firm.pool)
+        running = threads.submit(drain, firm.world, lane_of(firm, "psa", "project"), pool=firm.pool, turn=Turn())
         assert begun.wait(30)
         firm.take(*firm.won(opportunity={"name": "Renamed"}))
         firm_plans_once(firm)
@@ -221,7 +222,7 @@ def test_a_claim_waits_for_nobody_and_a_plan_in_progress_is_not_overtaken(
     lane = lane_of(firm, "psa", "project")
     with firm.world.db.engine() as conn:
         plan_dirty(firm.world, conn)
-        running = threads.submit(drain, firm.world, lane, worker=0, pool=firm.pool)
+        running = threads.submit(drain, firm.world, lane, pool=firm.pool, turn=Turn())
         assert running.result(30).taken == 0
     finish(firm)
     assert [o.fields["name"] for many in firm.psa.held.values() for o in many] == ["Renamed"]
@@ -238,7 +239,7 @@ def test_the_answer_of_a_worker_presumed_dead_does_not_settle_a_newer_document(f
     firm.take(*firm.won(opportunity={"name": "Renamed"}))
     firm.plan()
     with firm.world.db.engine() as conn:
-        settle(firm.world, conn, lane, zombie, worker=0)
+        settle(firm.world, conn, lane, zombie, turn=Turn())
     assert firm.states()["project_in_psa"] == "ready"
     finish(firm)
     assert [o.fields["name"] for many in firm.psa.held.values() for o in many] == ["Renamed"]

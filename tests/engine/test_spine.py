@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from concordat.engine.lanes import take
+from concordat.engine.claims import take
 from concordat.errors import Unavailable
 from concordat.sdk.spec import Answer
 from tests.engine.conftest import Firm, MakeFirm

@@ -5,132 +5,25 @@ No transaction is open while a vendor is asked. Every claimed row comes back wit
 
 from __future__ import annotations
 
-import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from concordat.core.agree import disagreements
-from concordat.core.keys import write_key
+from concordat.engine.claims import Claimed
 from concordat.engine.world import Lane, World, log
 from concordat.errors import Bug, Busy, Unavailable, UnknownOutcome, VendorError
-from concordat.sdk.spec import Answer, CallContext, Connector, ObjectFacts, Observed, WriteIntent, WriteResult
+from concordat.sdk.spec import Answer, CallContext, Connector, ObjectFacts, Observed, WriteResult
 from concordat.telemetry import call_span
 
 __all__ = ["Claimed", "Outcome", "call_all"]
 
-Act = Literal["write", "resolve", "verify", "ask", "adopt", "unchanged", "later"]
 T = TypeVar("T")
 CALL_TIMEOUT = 30.0
 """Seconds; far below the ten minutes of a claim, so no call outlives its lease."""
-FRESH = 60.0
-"""Seconds after its claim within which a call must begin. A process that slept longer was presumed dead meanwhile, and
-its old document would overwrite a newer one; with the call's own timeout this stays below the lease, and well within
-the settle windows of targets without a unique key."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Claimed:
-    """One row under our fence."""
-
-    id: int
-    unit: str
-    handoff: int
-    contract: str
-    version: int
-    step: str
-    act: Act
-    fence: int
-    generation: int
-    tries: int
-    digest: str
-    fields: Mapping[str, Any]
-    """The desired document with references filled in for this target."""
-    record_key: str
-    ref: str
-    url: str
-    owner: str
-    title: str
-    """The handoff's, for people."""
-    value: tuple[str, str] | None
-    """The money that hangs on it: amount and currency."""
-    optional: bool
-    verified: bool
-    correlation_id: str
-    traceparent: str
-    at: datetime
-    failing_since: datetime | None
-    settle_by: datetime | None
-    applied_at: datetime | None = None
-    until: float = math.inf
-    """On this process's monotonic clock: a call that has not begun by then is not made (the process was stopped)."""
-
-    @classmethod
-    def of(cls, row: Mapping[str, Any], lane: Lane, refs: Mapping[Any, Mapping[str, Any]], at: datetime) -> Claimed:
-        """A row as the claim gives it; `refs` says what targets call other objects."""
-        return cls(
-            id=row["id"],
-            unit=row["unit"],
-            handoff=row["handoff_id"],
-            contract=row["contract"],
-            version=row["version"],
-            step=row["step"],
-            act=row["act"],
-            fence=row["fence"],
-            generation=row["generation"],
-            tries=row["tries"],
-            digest=row["digest"],
-            fields=_document(row, lane, refs),
-            record_key=row["record_key"] or "",
-            ref=row["ref"] or "",
-            url=row["link_url"] or "",
-            owner=row["owner"],
-            title=row["title"],
-            value=(str(row["value_amount"]), row["value_currency"]) if row["value_currency"] else None,
-            optional=row["optional"],
-            verified=bool(row["link_verified"]),
-            correlation_id=row["correlation_id"],
-            traceparent=row["traceparent"],
-            at=at,
-            failing_since=row["failing_since"],
-            settle_by=row["settle_by"],
-            applied_at=row["applied_at"],
-            until=time.monotonic() + FRESH,
-        )
-
-    def intent(self, lane: Lane) -> WriteIntent:
-        """The write as the connector sees it."""
-        return WriteIntent(
-            object=lane.object,
-            record_key=self.record_key,
-            write_key=write_key(self.record_key, self.generation),
-            fields=self.fields,
-            ref=self.ref or None,
-        )
-
-
-def _document(row: Mapping[str, Any], lane: Lane, refs: Mapping[Any, Mapping[str, Any]]) -> dict[str, Any]:
-    """What is written: an empty field is sent where it was filled once; what was never ours to fill is left alone."""
-    wrote = row["desired"] if row["wrote"] is None else row["wrote"]  # a question is about no target object
-    filled = {key: _filled(value, lane, refs) for key, value in row["desired"].items()}
-    return {key: value for key, value in filled.items() if value is not None or key in wrote}
-
-
-def _filled(value: Any, lane: Lane, refs: Mapping[Any, Mapping[str, Any]]) -> Any:
-    """A reference gets the id that the target gave to the object."""
-    if not (isinstance(value, dict) and "$ref" in value):
-        return value
-    to = value["$ref"]
-    system = to.get("system") or lane.connection
-    link = refs.get((to["owner"], system, to["object"], to.get("item", "")))
-    part = to.get("part")
-    if part:
-        return link[part] if link and part in link else value.get(part)
-    return {"ref": link["ref"] if link else None, "name": value.get("name"), "number": value.get("number")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

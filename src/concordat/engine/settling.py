@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +12,7 @@ from concordat.core.states import EffectState, move
 from concordat.engine.alone import storable
 from concordat.engine.calls import Outcome
 from concordat.engine.cases import CaseDraft, open_cases
+from concordat.engine.claims import Ready, Turn, one_writer, taken_at_once
 from concordat.engine.world import Lane, World, log
 from concordat.errors import Rejected, Unavailable, VendorError
 from concordat.store.database import Connection, json_text
@@ -40,8 +41,8 @@ class _Settled:
     error: str = ""
 
 
-def settle(world: World, conn: Connection, lane: Lane, outcomes: Sequence[Outcome], *, worker: int) -> frozenset[int]:
-    """Keep what became of a round; says which lanes have work because of it.
+def settle(world: World, conn: Connection, lane: Lane, outcomes: Sequence[Outcome], *, turn: Turn) -> Ready:
+    """Keep what became of a round; says what is ready because of it.
 
     The clock is the claim's: patience is counted from before the call. Handoffs that this round cannot move (a step
     that is optional, and that no other waits for) are not locked.
@@ -52,17 +53,18 @@ def settle(world: World, conn: Connection, lane: Lane, outcomes: Sequence[Outcom
     moving = sorted({*freeing, *(s.outcome.row.handoff for s in settled if _moves(s))})
     stopped = _stopped(conn, moving) if moving else ()
     rows = json_text([_row(s) for s in settled])
-    mine = {row["effect_id"] for row in conn.execute(QUERIES.effect.settle, {"rows": rows, "worker": worker})}
+    mine = {row["effect_id"] for row in conn.execute(QUERIES.effect.settle, {"rows": rows, "worker": turn.worker})}
     late = len(settled) - len(mine)
     if late:
         log.warning("settle.late", connection=lane.connection, rows=late)
     kept = [s for s in settled if s.outcome.row.id in mine]
     _cases(world, conn, lane, kept, at)
     put_back(conn, stopped)
-    lanes = free(world, conn, freeing)
+    ready = free(world, conn, freeing, turn)
     if moving:
         conn.execute(QUERIES.handoff.derive_states, {"ids": moving})
-    return lanes | ({lane.id} if any(s.verdict.wait == timedelta(0) for s in kept) else set())
+    at_once = any(s.verdict.wait == timedelta(0) for s in kept)
+    return Ready(lanes=ready.lanes | ({lane.id} if at_once else frozenset()), taken=ready.taken)
 
 
 def _frees(world: World, settled: _Settled) -> bool:
@@ -95,16 +97,20 @@ def put_back(conn: Connection, handoffs: Sequence[int]) -> None:
             conn.execute(QUERIES.case.resolve_effects, parameters)
 
 
-def free(world: World, conn: Connection, handoffs: Sequence[int]) -> frozenset[int]:
-    """Free what waited for these handoffs' steps; an event that is published may free more."""
+def free(world: World, conn: Connection, handoffs: Sequence[int], turn: Turn) -> Ready:
+    """Free what waited for these handoffs' steps, take what this process goes on with; an event may free more."""
     lanes: set[int] = set()
+    taken: list[Mapping[str, Any]] = []
+    parameters = {"handoffs": list(handoffs), **turn.parameters(world)}
     while handoffs:
-        rows = conn.execute(QUERIES.effect.unblock, {"handoffs": list(handoffs)}).fetchall()
-        lanes |= {row["lane_id"] for row in rows if row["kind"] != "emit"}
+        with one_writer():
+            rows = conn.execute(QUERIES.effect.unblock, parameters).fetchall()
+        lanes |= {row["lane_id"] for row in rows if row["kind"] != "emit" and row["id"] is None}
+        taken += [row for row in rows if row["id"] is not None]
         told = [row for row in rows if row["kind"] == "emit"]
         if not any(world.waited_for(row["contract"], row["version"], row["step"]) for row in told):
             break
-    return frozenset(lanes)
+    return Ready(lanes=frozenset(lanes), taken=taken_at_once(world, conn, taken))
 
 
 # ── judging ───────────────────────────────────────────────────────────────────────────────────────

@@ -10,13 +10,15 @@ import contextlib
 import gc
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from concordat.engine.claims import Claimed, Ready, Turn, round_of
 from concordat.engine.intake import HINTS, read_hints, sweep
-from concordat.engine.lanes import drain
+from concordat.engine.lanes import drain, give_back
 from concordat.engine.matching import Matched, plan_dirty
 from concordat.engine.recovery import mend, tidy
 from concordat.engine.world import World, log
@@ -47,6 +49,8 @@ class Worker:
     _woken: threading.Event = field(default_factory=threading.Event)
     _busy: dict[object, Future[None]] = field(default_factory=dict)
     _again: set[object] = field(default_factory=set)
+    _given: dict[int, deque[Sequence[Claimed]]] = field(default_factory=lambda: defaultdict(deque))
+    """Rows that were taken in the transaction that made them ready, by lane."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _pools: tuple[ThreadPoolExecutor, ...] = ()
     """Lanes, and the calls that a lane makes side by side."""
@@ -85,6 +89,7 @@ class Worker:
         finally:
             lanes.shutdown(wait=True)
             calls.shutdown(wait=True)
+            self._give_back()
             self._leave()
 
     # ── looking ───────────────────────────────────────────────────────────────────────────────
@@ -175,24 +180,47 @@ class Worker:
     def _plan_once(self) -> int:
         def work() -> Matched:
             with self.world.db.engine() as conn:
-                return plan_dirty(self.world, conn, limit=PLANS)
+                return plan_dirty(self.world, conn, limit=PLANS, turn=self._turn())
 
         matched = self.world.db.again(work)
-        self._go_on(matched.lanes)
+        self._go_on(matched.ready)
         return matched.subjects
 
     def _drain(self, lane_id: int) -> None:
         lane = self.world.lane(lane_id)
         while not self._stopping.is_set():
-            drained = drain(self.world, lane, worker=self.id, pool=self._pools[1])
-            self._go_on(drained.lanes - {lane_id})
-            if not drained.taken or not (drained.more or lane_id in drained.lanes):
+            given = self._next(lane_id)
+            drained = drain(self.world, lane, pool=self._pools[1], turn=self._turn(), given=given)
+            again = given or drained.more or lane_id in drained.ready.lanes or lane_id in drained.ready.taken
+            self._go_on(drained.ready, here=lane_id)
+            if not drained.taken or not again:
                 return  # what becomes due meanwhile wakes this lane once more
 
-    def _go_on(self, lanes: frozenset[int]) -> None:
+    def _go_on(self, ready: Ready, here: int = 0) -> None:
         """What was made ready goes on at once, without waiting for a wake-up."""
-        for lane_id in lanes:
+        with self._lock:
+            for lane_id, rows in ready.taken.items():
+                if rows:
+                    self._given[lane_id].append(rows)
+        for lane_id in (ready.lanes | ready.taken.keys()) - {here}:
             self._start(lane_id, self._drain, lane_id)
+
+    def _turn(self) -> Turn:
+        """A lane of which rows wait here already takes its turn with all other workers."""
+        with self._lock:
+            rooms = {lane.id: round_of(self.world, lane) for lane in self.world.takeable if not self._given[lane.id]}
+        return Turn(worker=self.id, rooms=rooms)
+
+    def _next(self, lane_id: int) -> Sequence[Claimed]:
+        with self._lock:
+            given = self._given[lane_id]
+            return given.popleft() if given else ()
+
+    def _give_back(self) -> None:
+        for lane_id in list(self._given):
+            while rows := self._next(lane_id):
+                with contextlib.suppress(NotReachable, Contended):
+                    give_back(self.world, self.world.lane(lane_id), rows, Turn(worker=self.id))
 
     # ── keeping house ─────────────────────────────────────────────────────────────────────────
 

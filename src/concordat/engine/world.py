@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
@@ -110,6 +110,12 @@ class World:
         if not self._lanes:
             self._open_lanes(conn)
         return {(lane.connection, lane.object, lane.operation): lane.id for lane in self._lanes.values()}
+
+    @property
+    def takeable(self) -> Iterable[Lane]:
+        """Lanes whose work may be taken as soon as it is ready: all that this firm's worker knows but adoptions."""
+        ours = (lane for lane in self._lanes.values() if lane.connection in self.connectors)
+        return [lane for lane in ours if lane.operation != "adopt"]
 
     def knows(self, id_: int) -> bool:
         """Whether this lane was read already."""

@@ -10,6 +10,7 @@ from typing import Any
 from concordat.core.plan import Stance
 from concordat.engine.alone import alone, storable
 from concordat.engine.cases import CaseDraft, open_cases
+from concordat.engine.claims import NO_TURN, NOTHING, Ready, Turn
 from concordat.engine.matching.brakes import brake
 from concordat.engine.matching.effects import apply, compare_all, freeze, may_free
 from concordat.engine.matching.handoffs import keep_cases, keep_inputs, open_handoffs, renew_handoffs
@@ -24,36 +25,35 @@ __all__ = ["Matched", "plan_dirty"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Matched:
-    """What one round of planning did: subjects looked at, and lanes that have work now."""
+    """What one round of planning did: subjects looked at, and what is ready now."""
 
     subjects: int = 0
-    lanes: frozenset[int] = frozenset()
+    ready: Ready = NOTHING
 
 
-def plan_dirty(world: World, conn: Connection, *, limit: int = 500) -> Matched:
+def plan_dirty(world: World, conn: Connection, *, limit: int = 500, turn: Turn = NO_TURN) -> Matched:
     """Plan up to `limit` dirty subjects inside the caller's transaction. One that breaks becomes a case, alone."""
     marks = conn.execute(QUERIES.handoff.take_dirty, {"contracts": list(world.contracts), "limit": limit}).fetchall()
     if not marks:
         return Matched()
     at = now(conn)
 
-    def some(part: Sequence[Mapping[str, Any]]) -> frozenset[int]:
-        return _plan(world, conn, part, at)
+    def some(part: Sequence[Mapping[str, Any]]) -> Ready:
+        return _plan(world, conn, part, at, turn)
 
-    def poison(mark: Mapping[str, Any], error: Exception) -> frozenset[int]:
+    def poison(mark: Mapping[str, Any], error: Exception) -> Ready:
         open_cases(conn, [_unplannable(world, mark, error)])
-        return frozenset()
+        return Ready()
 
-    lanes: frozenset[int] = frozenset().union(*alone(conn, marks, some, poison))
-    return Matched(subjects=len(marks), lanes=lanes)
+    return Matched(subjects=len(marks), ready=Ready.of(alone(conn, marks, some, poison)))
 
 
-def _plan(world: World, conn: Connection, marks: Sequence[Mapping[str, Any]], at: datetime) -> frozenset[int]:
+def _plan(world: World, conn: Connection, marks: Sequence[Mapping[str, Any]], at: datetime, turn: Turn) -> Ready:
     subjects = read(world, conn, marks)
     for subject in subjects:
         subject.plan = world.planners[subject.contract.contract].plan(subject.known, subject.related)
     find_handoffs(conn, subjects)
-    return write(world, conn, subjects, at)
+    return write(world, conn, subjects, at, turn)
 
 
 def _subject(mark: Mapping[str, Any]) -> str:
@@ -74,8 +74,8 @@ def _unplannable(world: World, mark: Mapping[str, Any], error: Exception) -> Cas
     )
 
 
-def write(world: World, conn: Connection, subjects: list[Subject], at: datetime) -> frozenset[int]:
-    """Bring handoffs, cases, clocks and effects in line with these plans; says which lanes have work now."""
+def write(world: World, conn: Connection, subjects: list[Subject], at: datetime, turn: Turn) -> Ready:
+    """Bring handoffs, cases, clocks and effects in line with these plans; says what is ready now."""
     live = [s for s in subjects if s.handoff or s.plan.stance in (Stance.WANTED, Stance.ADOPTED, Stance.UNKNOWN)]
     wait_for_parents(conn, live)
     live = brake(world, conn, live)
@@ -87,10 +87,10 @@ def write(world: World, conn: Connection, subjects: list[Subject], at: datetime)
     keep_cases(world, conn, live, at)
     going = [s for s in live if s.plan.stance in (Stance.WANTED, Stance.ADOPTED) and not s.plan.missing]
     changes = compare_all(conn, going, {s.handoff for s in fresh})
-    lanes = apply(world, conn, going, changes, at)
+    ready = apply(world, conn, going, changes, at, turn=turn)
     stopped = [s for s in live if s.was and (s.plan.missing or s.plan.stance in (Stance.WITHDRAWN, Stance.UNKNOWN))]
     freeze(conn, stopped)
     again(conn, [s for s in going if changes[s.handoff].again])
     moved = [s.handoff for s in going if s.was or may_free(s, changes[s.handoff]) or not changes[s.handoff].new]
     conn.execute(QUERIES.handoff.derive_states, {"ids": moved})
-    return lanes
+    return ready

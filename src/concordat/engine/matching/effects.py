@@ -13,6 +13,7 @@ from concordat.core.late import Change, Changes, Do, Existing, compare
 from concordat.core.plan import Desired, Stance
 from concordat.core.states import EffectState
 from concordat.engine.cases import CaseDraft, open_cases
+from concordat.engine.claims import Ready, Turn, one_writer, taken_at_once
 from concordat.engine.matching.subject import Subject
 from concordat.engine.settling import free, put_back
 from concordat.engine.world import World
@@ -53,15 +54,22 @@ def _wanted(subject: Subject) -> tuple[Desired, ...]:
 
 
 def apply(
-    world: World, conn: Connection, going: Sequence[Subject], changes: Mapping[int, Changes], at: datetime
-) -> frozenset[int]:
-    """Insert and change what the comparison asks for; says which lanes have work now."""
+    world: World,
+    conn: Connection,
+    going: Sequence[Subject],
+    changes: Mapping[int, Changes],
+    at: datetime,
+    *,
+    turn: Turn,
+) -> Ready:
+    """Insert and change what the comparison asks for; says what is ready now."""
     new = [(s, d) for s in going for d in changes[s.handoff].new]
     changed = [(s, c) for s in going for c in changes[s.handoff].changed]
-    lanes = _insert(world, conn, new, at) if new else set()
+    ready = [_insert(world, conn, new, at, turn)] if new else []
     if changed:
-        lanes |= _change(world, conn, changed, at)
-    return frozenset(lanes | free(world, conn, [s.handoff for s in going if may_free(s, changes[s.handoff])]))
+        ready.append(Ready(lanes=frozenset(_change(world, conn, changed, at))))
+    ready.append(free(world, conn, [s.handoff for s in going if may_free(s, changes[s.handoff])], turn))
+    return Ready.of(ready)
 
 
 def may_free(subject: Subject, changes: Changes) -> bool:
@@ -70,13 +78,48 @@ def may_free(subject: Subject, changes: Changes) -> bool:
     return at_once or (bool(subject.was) and bool(changes.new or changes.changed))
 
 
-def _insert(world: World, conn: Connection, new: Sequence[tuple[Subject, Desired]], at: datetime) -> set[int]:
+def _insert(world: World, conn: Connection, new: Sequence[tuple[Subject, Desired]], at: datetime, turn: Turn) -> Ready:
     lane_ids = world.lane_ids(conn)
     links = [_link_row(s, d) for s, d in new if d.kind == "put"]
     conn.execute(QUERIES.effect.reserve_links, {"rows": json_text(links)})
     effects = [_effect_row(world, lane_ids, s, d, at) for s, d in new]
-    rows = conn.execute(QUERIES.effect.insert, {"rows": json_text(effects)}).fetchall()
-    return {row["lane_id"] for row in rows if row["lane_id"] is not None}
+    with one_writer():
+        rows = conn.execute(QUERIES.effect.insert, {"rows": json_text(effects), **turn.parameters(world)}).fetchall()
+    known = {(s.handoff, d.step, d.item): (s, d) for s, d in new}
+    taken = [_taken(row, *known[row["handoff_id"], row["step"], row["item"]], at) for row in rows if row["id"]]
+    lanes = frozenset(row["lane_id"] for row in rows if not row["id"])
+    return Ready(lanes=lanes, taken=taken_at_once(world, conn, taken))
+
+
+def _taken(row: Mapping[str, Any], subject: Subject, desired: Desired, at: datetime) -> Mapping[str, Any]:
+    """A row that was taken as it was made, as a claim would give it."""
+    value = subject.plan.value or (None, None)
+    return {
+        **row,
+        "unit": subject.unit,
+        "act": "ask" if desired.kind == "check" else "write",
+        "contract": subject.contract.contract,
+        "version": subject.contract.version,
+        "generation": 1,
+        "tries": 0,
+        "desired": desired.fields,
+        "digest": desired.digest,
+        "optional": desired.optional,
+        "owner": desired.owner,
+        "title": subject.plan.title,
+        "value_amount": value[0],
+        "value_currency": value[1],
+        "correlation_id": subject.correlation_id,
+        "traceparent": subject.traceparent,
+        "record_key": desired.record_key,
+        "ref": None,
+        "link_url": "",
+        "link_verified": False,
+        "wrote": [] if desired.kind == "put" else None,
+        "failing_since": None,
+        "applied_at": None,
+        "now": at,
+    }
 
 
 def _link_row(subject: Subject, desired: Desired) -> dict[str, Any]:

@@ -32,27 +32,46 @@ ORDER BY t.owner_id, t.connection, t.object, t.place
 ON CONFLICT (owner_id, connection, object, item) DO NOTHING;
 
 -- name: insert
--- New effects, each with the link it writes; those that may be sent at once enter their lane.
-WITH wanted AS (
-  SELECT t.*, l.id AS link_id
+-- New effects, each with the link it writes; those that may be sent at once enter their lane, or are taken under a lease
+-- and a fence by who has a turn there: at most one per target object, and only where nothing was written yet.
+WITH turn AS (
+  SELECT t.lane_id, t.room, t.settle_window FROM unnest(%(turns)s::smallint[], %(rooms)s::int[], %(windows)s::float8[])
+         AS t(lane_id, room, settle_window)
+  JOIN lane l ON l.id = t.lane_id LEFT JOIN breaker b ON b.connection = l.connection WHERE coalesce(b.failures, 0) = 0
+), asked AS (
+  SELECT t.*, l.id AS link_id, u.settle_window,
+         u.room >= row_number() OVER (PARTITION BY t.lane_id, t.state ORDER BY t.handoff_id) AND t.state = 'ready'
+         AND (t.kind = 'check' OR (t.kind = 'put' AND l.state = 'reserved'
+              AND NOT EXISTS (SELECT FROM work o WHERE o.link_id = l.id AND o.sending)
+              AND row_number() OVER (PARTITION BY l.id, t.state ORDER BY t.handoff_id) = 1)) AS taken
   FROM jsonb_to_recordset(%(rows)s::jsonb)
        AS t(unit text, handoff_id bigint, step text, item text, kind text, lane_id smallint, owner_id bigint, connection text,
             object text, place text, after text, optional boolean, desired jsonb, digest text, state text, team text,
             due_at timestamptz)
   LEFT JOIN link l ON l.owner_id = t.owner_id AND l.connection = t.connection AND l.object = t.object AND l.item = t.place
                    AND t.kind IN ('put', 'adopt')
+  LEFT JOIN turn u ON u.lane_id = t.lane_id
 ), made AS (
   INSERT INTO effect (unit, handoff_id, step, item, kind, lane_id, link_id, after, optional, desired, digest, state, owner,
-                      due_at, ready_at, applied_at, verified_at)
+                      due_at, ready_at, sent_at, settle_by, tries)
   SELECT unit, handoff_id, step, item, kind, lane_id, link_id, coalesce(string_to_array(nullif(after, ''), ','), '{}'), optional, desired, digest,
-         state, team, due_at, CASE WHEN state <> 'blocked' THEN app_now() END,
-         CASE WHEN state = 'verified' THEN app_now() END, CASE WHEN state = 'verified' THEN app_now() END
-  FROM wanted
-  RETURNING id, lane_id, state
+         CASE WHEN taken THEN 'sending' ELSE state END, team, due_at, CASE WHEN state <> 'blocked' THEN app_now() END,
+         CASE WHEN taken THEN app_now() END, CASE WHEN taken THEN app_now() + make_interval(secs => settle_window) END,
+         coalesce(taken, false)::int
+  FROM asked
+  RETURNING id, handoff_id, step, item, lane_id, link_id, state, settle_by
 ), working AS (
-  INSERT INTO work (effect_id, lane_id, due_at) SELECT id, lane_id, app_now() FROM made WHERE state = 'ready'
+  INSERT INTO work (effect_id, lane_id, due_at, fence, worker, link_id, sending)
+  SELECT id, lane_id, app_now() + CASE WHEN state = 'sending' THEN interval '10 minutes' ELSE interval '0' END,
+         CASE WHEN state = 'sending' THEN nextval('fence') ELSE 0 END, CASE WHEN state = 'sending' THEN %(worker)s::bigint END,
+         CASE WHEN state = 'sending' THEN link_id END, state = 'sending'
+  FROM made WHERE state IN ('ready', 'sending')
+  RETURNING effect_id, lane_id, fence, sending
 )
-SELECT DISTINCT lane_id FROM made WHERE state = 'ready';
+SELECT m.id, w.lane_id, m.handoff_id, m.step, m.item, m.settle_by, w.fence
+FROM working w JOIN made m ON m.id = w.effect_id WHERE w.sending
+UNION ALL
+SELECT DISTINCT NULL::bigint, lane_id, NULL::bigint, NULL, NULL, NULL::timestamptz, NULL::bigint FROM working WHERE NOT sending;
 
 -- name: change
 -- What a new plan does to effects that exist: the next generation of their desired document, or a hold. A document for
@@ -206,9 +225,14 @@ WITH answer AS (
 SELECT effect_id FROM mine;
 
 -- name: unblock
--- Frees the effects whose steps before them are done; an event is published in the same breath.
-WITH freed AS (
-  SELECT e.id FROM effect e
+-- Frees the effects whose steps before them are done; an event is published in the same breath. Who has a turn in a lane
+-- takes them at once, as `insert` does.
+WITH turn AS (
+  SELECT t.lane_id, t.room, t.settle_window FROM unnest(%(turns)s::smallint[], %(rooms)s::int[], %(windows)s::float8[])
+         AS t(lane_id, room, settle_window)
+  JOIN lane l ON l.id = t.lane_id LEFT JOIN breaker b ON b.connection = l.connection WHERE coalesce(b.failures, 0) = 0
+), freed AS (
+  SELECT e.id, e.lane_id, e.link_id, e.kind FROM effect e
   WHERE e.handoff_id = ANY(%(handoffs)s::bigint[]) AND e.state = 'blocked'
     AND NOT EXISTS (
       SELECT FROM effect p WHERE p.handoff_id = e.handoff_id AND p.step = ANY(e.after)
@@ -217,13 +241,27 @@ WITH freed AS (
           SELECT FROM link l CROSS JOIN jsonb_each(e.desired) AS d
           WHERE l.id = p.link_id AND l.ref IS NULL AND d.value -> '$ref' ->> 'object' = l.object
             AND (d.value -> '$ref' ->> 'owner')::bigint = l.owner_id)))
+), chosen AS (
+  SELECT f.id, u.settle_window, coalesce(
+           u.room >= row_number() OVER (PARTITION BY f.lane_id ORDER BY f.id)
+           AND (f.kind = 'check' OR (f.kind = 'put' AND l.state = 'reserved'
+                AND NOT EXISTS (SELECT FROM work o WHERE o.link_id = l.id AND o.sending)
+                AND row_number() OVER (PARTITION BY l.id ORDER BY f.id) = 1)), false) AS taken
+  FROM freed f LEFT JOIN turn u ON u.lane_id = f.lane_id LEFT JOIN link l ON l.id = f.link_id
 ), moved AS (
-  UPDATE effect e SET state = CASE WHEN e.kind = 'emit' THEN 'verified' ELSE 'ready' END, ready_at = app_now(),
+  UPDATE effect e SET state = CASE WHEN e.kind = 'emit' THEN 'verified' WHEN f.taken THEN 'sending' ELSE 'ready' END, ready_at = app_now(),
+         sent_at = CASE WHEN f.taken THEN app_now() ELSE e.sent_at END, tries = e.tries + f.taken::int,
+         settle_by = CASE WHEN f.taken THEN app_now() + make_interval(secs => f.settle_window) ELSE e.settle_by END,
          applied_at = CASE WHEN e.kind = 'emit' THEN app_now() END, verified_at = CASE WHEN e.kind = 'emit' THEN app_now() END
-  FROM freed f WHERE e.id = f.id
-  RETURNING e.id, e.lane_id, e.kind, e.unit, e.handoff_id, e.step, e.generation, e.desired
+  FROM chosen f WHERE e.id = f.id
+  RETURNING e.*, f.taken
 ), working AS (
-  INSERT INTO work (effect_id, lane_id, due_at) SELECT id, lane_id, app_now() FROM moved WHERE kind <> 'emit'
+  INSERT INTO work (effect_id, lane_id, due_at, fence, worker, link_id, sending)
+  SELECT id, lane_id, app_now() + CASE WHEN taken THEN interval '10 minutes' ELSE interval '0' END,
+         CASE WHEN taken THEN nextval('fence') ELSE 0 END, CASE WHEN taken THEN %(worker)s::bigint END,
+         CASE WHEN taken THEN link_id END, taken
+  FROM moved WHERE kind <> 'emit'
+  RETURNING effect_id, fence
 ), told AS (
   INSERT INTO event (id, unit, type, source, subject, handoff_id, data, correlation_id, traceparent, at)
   SELECT 'E' || m.id || '-' || m.generation, m.unit, m.desired ->> 'event', '/handoffs/' || h.contract, h.id::text, h.id,
@@ -233,8 +271,15 @@ WITH freed AS (
   UPDATE service_level s SET met_at = app_now() FROM moved m
   WHERE m.kind = 'emit' AND s.handoff_id = m.handoff_id AND s.until = m.step AND s.met_at IS NULL
 )
-SELECT m.lane_id, m.kind, h.contract, h.version, m.step, count(*) AS many
-FROM moved m JOIN handoff h ON h.id = m.handoff_id GROUP BY 1, 2, 3, 4, 5;
+SELECT g.lane_id, g.kind, g.contract, g.version, g.step, m.id, m.unit, m.handoff_id, m.item,
+       CASE m.kind WHEN 'check' THEN 'ask' ELSE 'write' END AS act, m.optional, m.generation, m.desired, m.digest, m.tries - 1 AS tries,
+       l.record_key, l.ref, l.url AS link_url, l.verified AS link_verified, l.wrote, m.owner, m.failing_since, m.settle_by, m.applied_at,
+       w.fence, h.correlation_id, h.traceparent, h.title, h.value_amount, h.value_currency, app_now() AS now
+FROM (SELECT DISTINCT x.lane_id, x.kind, h.contract, h.version, x.step, CASE WHEN x.taken THEN x.id END AS taken
+      FROM moved x JOIN handoff h ON h.id = x.handoff_id) g
+LEFT JOIN moved m ON m.id = g.taken LEFT JOIN working w ON w.effect_id = m.id
+LEFT JOIN link l ON l.id = m.link_id LEFT JOIN handoff h ON h.id = m.handoff_id
+ORDER BY m.id;
 
 -- name: supersede
 -- These effects are not wanted any more before they were sent.
