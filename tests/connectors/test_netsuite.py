@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from concordat.errors import (
     Unavailable,
     UnknownOutcome,
     VendorError,
+    VersionConflict,
 )
 from concordat.sdk.conformance import Bench, Check, checks
 from concordat.sdk.rest import Answer
@@ -193,6 +195,80 @@ def test_hold_reactivate_archive(erp: netsuite.NetSuiteConnector):
     assert isinstance(write(erp, "client", "CC-C", {}, operation="hold", ref=ref).error, Rejected)
 
 
+@pytest.mark.parametrize("status", ["on_hold", "active", None])
+def test_a_document_of_one_field_changes_nothing_else(erp: netsuite.NetSuiteConnector, status: str | None):
+    ref = str(write(erp, "project", "CC-P", project(client(erp), number="P-1")).ref)
+    before = dict(erp.fetch("project", [ref], CTX)[0].fields)
+    assert before["entity"] == "NB-DE"
+    assert write(erp, "project", "CC-P", {"status": status}, ref=ref).error is None
+    assert dict(erp.fetch("project", [ref], CTX)[0].fields) == {**before, "status": status}
+
+
+EMPTY = {
+    "client": {"number", "country", "currency", "tax_id", "tax_status", "payment_terms", "phone", "billing_email"},
+    "project": {
+        "number", "client", "contract_value", "budget_hours", "budget_cost", "start_date", "end_date", "status",
+    },
+    "contract_line": {"amount", "start_date", "end_date", "budget_hours"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("object_", "field"),
+    [(name, field) for name in EMPTY for field in sorted(netsuite.SPEC.facts.targets[name].fields)],
+)
+def test_a_field_that_is_emptied_is_empty_there_or_refused_by_its_name(bench: Bench, object_: str, field: str):
+    whole = {**CLIENT, "number": "C-1"} if object_ == "client" else dict(bench.examples[object_](1))
+    ref = bench.written(bench.intent(object_, 1, fields=whole))
+    (result,) = bench.write(bench.intent(object_, 1, fields={**whole, field: None}, ref=ref))
+    seen = bench.connector.fetch(object_, [ref], CTX)[0].fields
+    if field in EMPTY[object_]:
+        assert (result.error, seen[field]) == (None, None)
+    else:
+        assert isinstance(result.error, Rejected)
+        assert result.error.field == field
+        assert seen[field] is not None
+
+
+@pytest.mark.parametrize("header", ["Warning", "Ignore"])
+def test_a_value_that_netsuite_would_drop_in_silence_is_refused(
+    twin: TwinHandle, erp: netsuite.NetSuiteConnector, header: str
+):
+    twin.twin.options["value_validation"] = header
+    error = write(erp, "project", "CC-P", project("424242")).error
+    assert isinstance(error, Rejected)
+    assert (error.field, twin.ledger()) == ("client", [])
+
+
+def test_a_record_that_changed_meanwhile_is_a_conflict_and_nothing_is_written(
+    twin: TwinHandle, erp: netsuite.NetSuiteConnector
+):
+    ref = client(erp)
+    twin.fault(kind="lock_storm", object="customer", nth=1)
+    assert isinstance(write(erp, "client", "CC-CLIENT", {"phone": "1"}, ref=ref).error, VersionConflict)
+    assert write(erp, "client", "CC-CLIENT", {"phone": "1"}, ref=ref).error is None
+    assert len(twin.ledger()) == 2
+
+
+def test_a_name_that_is_too_long_is_refused_by_its_field(twin: TwinHandle, erp: netsuite.NetSuiteConnector):
+    error = write(erp, "client", "CC-1", {**CLIENT, "name": "n" * 84}).error
+    assert isinstance(error, Rejected)
+    assert (error.field, twin.ledger()) == ("name", [])
+
+
+def test_a_page_that_is_short_is_not_the_last_while_there_is_more(twin: TwinHandle, erp: netsuite.NetSuiteConnector):
+    twin.twin.options["page_most"] = 2
+    twin.seed({"customer": [{"id": str(n), "companyName": f"C{n}", "subsidiary": "1"} for n in range(1, 8)]})
+    cursor, refs, more = None, [], True
+    while more:
+        page = erp.changes("client", cursor, CTX)
+        refs += [record.ref for record in page.records]
+        cursor, more = page.cursor, page.more
+    assert refs == [f"erp:{n}" for n in range(1, 8)]
+    assert len(erp.fetch("client", [str(n) for n in range(1, 8)], CTX)) == 7
+    assert len(erp.fetch_source("client", [f"erp:{n}" for n in range(1, 8)], CTX)) == 7
+
+
 def test_look_alikes_are_found_by_number_or_name(erp: netsuite.NetSuiteConnector):
     ref = client(erp)
     made = write(erp, "project", "CC-P", project(ref)).ref
@@ -279,7 +355,10 @@ def test_a_record_that_exists_is_a_duplicate_and_the_rest_is_left_to_the_status(
     assert type(translate(said("USER_ERROR", detail), True)) is Duplicate
     assert translate(said("SOMETHING_NEW"), True) is None
     assert translate(Answer(status=500, headers={}, json=said("USER_ERROR").json), True) is None
-    assert type(translate(Answer(status=429, headers={}), True)) is Busy
+    busy = translate(Answer(status=429, headers={"retry-after": "7"}), True)
+    assert isinstance(busy, Busy)
+    assert busy.retry_after == timedelta(seconds=7)
+    assert type(translate(said("USER_ERROR", "Record has been changed."), True)) is VersionConflict
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import quote
 
 from concordat.connectors.netsuite import feed
@@ -14,13 +13,12 @@ from concordat.connectors.netsuite.kinds import Kind, kinds
 from concordat.errors import Rejected, Unavailable, VendorError
 from concordat.sdk.auth import Anonymous, CachedToken, ClientAssertion, token_errors
 from concordat.sdk.rest import Http
+from concordat.sdk.serving import Unserved, by_key, judged, parts, unserved
 from concordat.sdk.spec import (
-    Answer,
     CallContext,
     ChangePage,
     JsonObject,
     Observed,
-    Push,
     SourceRecord,
     WriteIntent,
     WriteResult,
@@ -31,8 +29,8 @@ __all__ = ["NetSuiteConnector", "connect"]
 
 REST = "/services/rest"
 TOKEN_PATH = f"{REST}/auth/oauth2/v1/token"
-STRICT = {"X-NetSuite-PropertyNameValidation": "Error"}
-"""The default, Warning, drops an unknown field in silence."""
+STRICT = {"X-NetSuite-PropertyNameValidation": "Error", "X-NetSuite-PropertyValueValidation": "Error"}
+"""A field that is unknown (by default), or a value that is wrong (on demand), is else dropped in silence."""
 
 
 def connect(settings: NetSuiteSettings, *, connection: str) -> NetSuiteConnector:
@@ -40,7 +38,7 @@ def connect(settings: NetSuiteSettings, *, connection: str) -> NetSuiteConnector
     return NetSuiteConnector(settings, connection=connection)
 
 
-class NetSuiteConnector:
+class NetSuiteConnector(Unserved):
     """One connection to NetSuite. Keeps an access token, which it can win back."""
 
     facts = FACTS
@@ -89,35 +87,20 @@ class NetSuiteConnector:
     def find(self, object_: str, record_keys: Sequence[str], ctx: CallContext) -> Mapping[str, Sequence[Observed]]:
         """Look record keys up among the external ids; inactive records count."""
         kind, ctx = self._kind(object_), timed(ctx)
-        found: dict[str, list[Observed]] = {}
-        for part in _parts(list(dict.fromkeys(record_keys))):
-            for row in self._select(kind, f"externalid IN ({_texts(part)})", ctx):
-                found.setdefault(str(row["externalid"]), []).append(kind.observed(row))
-        return found
+        asked = parts(list(dict.fromkeys(record_keys)), READ_BATCH)
+        rows = (row for part in asked for row in self._select(kind, f"externalid IN ({_texts(part)})", ctx))
+        return by_key(map(kind.observed, rows), record_keys)
 
     def match(self, object_: str, fields: JsonObject, ctx: CallContext) -> Sequence[Observed]:
         """Find look-alikes by number, else by name (within its client or project)."""
-        kind = self._kind(object_)
-        looks = (self._select(kind, where, ctx) for where in _alike(object_, fields))
-        return [kind.observed(row) for row in next((rows for rows in looks if rows), ())]
+        kind, ctx = self._kind(object_), timed(ctx)
+        looks = (list(self._select(kind, where, ctx)) for where in _alike(object_, fields))
+        return [kind.observed(row) for row in next(filter(None, looks), ())]
 
     def fetch(self, object_: str, refs: Sequence[str], ctx: CallContext) -> Sequence[Observed]:
         """Read records back by internal id."""
         kind, ctx = self._kind(object_), timed(ctx)
         return [kind.observed(row) for row in self._by_id(kind, refs, ctx)]
-
-    def ask(
-        self,
-        question: str,
-        questions: Sequence[JsonObject],  # noqa: ARG002
-        ctx: CallContext,  # noqa: ARG002
-    ) -> Sequence[Answer]:
-        """Refuse: NetSuite answers no questions here."""
-        _unserved(f"the question {question!r}")
-
-    def decode_push(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Push:  # noqa: ARG002
-        """Refuse: NetSuite sends nothing by itself without SuiteScript."""
-        _unserved("pushes")
 
     def close(self) -> None:
         """Close the sockets."""
@@ -126,9 +109,9 @@ class NetSuiteConnector:
 
     def _written(self, intent: WriteIntent, ctx: CallContext) -> WriteResult:
         try:
+            judged(FACTS, intent)
             kind = self._kind(intent.object)
-            body = kind.acted(intent.operation, intent.fields)
-            return self._sent(kind, intent, body, ctx)
+            return self._sent(kind, intent, kind.acted(intent), ctx)
         except Rejected as error:
             field = self._kinds[intent.object].named(error.field) if intent.object in self._kinds else ""
             named = Rejected(error.message, code=error.code, field=field, status=error.status)
@@ -137,8 +120,6 @@ class NetSuiteConnector:
             return WriteResult(error=error)
 
     def _sent(self, kind: Kind, intent: WriteIntent, body: Mapping[str, Any], ctx: CallContext) -> WriteResult:
-        if intent.ref is None and intent.operation != "put":
-            raise Rejected(f"{intent.operation} needs the record's id.")
         method = "PUT" if intent.ref is None else "PATCH"
         known = f"eid:{intent.record_key}" if intent.ref is None else intent.ref
         path = f"{REST}/record/v1/{kind.type}/{quote(known, safe=':')}"
@@ -149,13 +130,21 @@ class NetSuiteConnector:
 
     def _by_id(self, kind: Kind, refs: Sequence[str], ctx: CallContext) -> list[Mapping[str, Any]]:
         numbers = [ref for ref in dict.fromkeys(refs) if ref.isdigit()]
-        return [row for part in _parts(numbers) for row in self._select(kind, f"id IN ({', '.join(part)})", ctx)]
+        asked = parts(numbers, READ_BATCH)
+        return [row for part in asked for row in self._select(kind, f"id IN ({', '.join(part)})", ctx)]
 
-    def _select(self, kind: Kind, where: str, ctx: CallContext) -> Sequence[Mapping[str, Any]]:
-        sql = f"SELECT {kind.selected()} FROM {kind.type} WHERE {where} ORDER BY id"  # noqa: S608  quoted by _texts
-        return self._query(sql, 1000, ctx)
+    def _select(self, kind: Kind, where: str, ctx: CallContext) -> Iterator[Mapping[str, Any]]:
+        """Give every row: what one answer left out is asked for from the last id on."""
+        after, more = 0, True
+        while more:
+            known = f" AND id > {after}" if after else ""
+            sql = f"SELECT {kind.selected()} FROM {kind.type} WHERE {where}{known} ORDER BY id"  # noqa: S608  quoted
+            page = self._query(sql, 1000, ctx)
+            yield from page.rows
+            more = page.more and bool(page.rows)
+            after = int(page.rows[-1]["id"]) if more else after
 
-    def _query(self, sql: str, most: int, ctx: CallContext) -> Sequence[Mapping[str, Any]]:
+    def _query(self, sql: str, most: int, ctx: CallContext) -> feed.Page:
         answer = self._http.send(
             left(ctx),
             "POST",
@@ -165,23 +154,15 @@ class NetSuiteConnector:
             headers={"Prefer": "transient"},
             write=False,
         )
-        items = answer.json.get("items") if isinstance(answer.json, Mapping) else None
-        if not isinstance(items, list):
+        said = answer.json if isinstance(answer.json, Mapping) else {}
+        if not isinstance(said.get("items"), list):
             raise Unavailable(f"{self._connection}: the answer to a query has no items", status=answer.status)
-        return items
+        return feed.Page(rows=said["items"], more=bool(said.get("hasMore")))
 
     def _kind(self, object_: str) -> Kind:
         if object_ not in self._kinds:
-            _unserved(f"a {object_}")
+            unserved(FACTS, f"a {object_}")
         return self._kinds[object_]
-
-
-def _unserved(what: str) -> NoReturn:
-    raise Rejected(f"NetSuite does not serve {what} here.")
-
-
-def _parts(values: Sequence[str]) -> list[list[str]]:
-    return [list(values[at : at + READ_BATCH]) for at in range(0, len(values), READ_BATCH)]
 
 
 def _texts(values: Sequence[str]) -> str:

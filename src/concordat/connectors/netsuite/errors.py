@@ -32,6 +32,7 @@ CODES: Mapping[str, type[VendorError]] = {
     "NONEXISTENT_ID": Missing,
     "RCRD_DSNT_EXIST": Missing,
     "RCRD_HAS_BEEN_CHANGED": VersionConflict,
+    "CUSTOM_RECORD_COLLISION": VersionConflict,
     "RCRD_LOCKED_BY_WF": Locked,
     "IDEMPOTENCY_ERROR": Duplicate,
     "DUP_RCRD": Duplicate,
@@ -42,18 +43,27 @@ CODES: Mapping[str, type[VendorError]] = {
     "USER_ERROR": Rejected,
 }
 
+TOLD: Mapping[str, type[VendorError]] = {
+    "this record already exists": Duplicate,
+    "record has been changed": VersionConflict,
+    "record was changed by a different user": VersionConflict,
+}
+"""What a USER_ERROR may mean, by its text (optimistic locking: ns-online-help section_N2877583)."""
+
 
 def translate(answer: Answer, _write: bool, /) -> VendorError | None:  # noqa: FBT001  the shape of `Translate`
     """Read an error body. `field` is NetSuite's own path; the connector gives it its canonical name."""
     detail = _first(answer.json)
     code, says = str(detail.get("o:errorCode", "")), str(detail.get("detail", ""))
     if answer.status == 429:
-        return Busy(f"NetSuite: {says or 'too many requests at once'}", code=code, status=429)
+        busy = Busy(f"NetSuite: {says or 'too many requests at once'}", code=code, status=429)
+        busy.retry_after = answer.retry_after
+        return busy
     kind = CODES.get(code)
     if kind is None or answer.status >= 500:
         return None
-    if code == "USER_ERROR" and "This record already exists" in says:
-        kind = Duplicate
+    if code == "USER_ERROR":
+        kind = next((told for words, told in TOLD.items() if words in says.lower()), kind)
     field = str(detail.get("o:errorPath", ""))
     return kind(f"NetSuite: {says}", code=code, field=field, status=answer.status)
 

@@ -18,9 +18,18 @@ from concordat.errors import ResyncRequired
 from concordat.sdk.records import each
 from concordat.sdk.spec import ChangePage, SourceRecord
 
-__all__ = ["changes", "record"]
+__all__ = ["Ask", "Page", "changes", "record", "records_of"]
 
-Ask = Callable[[str, int], Sequence[Mapping[str, Any]]]
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """The rows of one answer, and whether the query has more: a page may be shorter than was asked for."""
+
+    rows: Sequence[Mapping[str, Any]]
+    more: bool
+
+
+Ask = Callable[[str, int], Page]
 """Run one query for at most so many rows."""
 PAGE = 1000
 
@@ -61,10 +70,10 @@ def changes(ask: Ask, kind: Kind, connection: str, cursor: str | None) -> Change
         else ""
     )
     where = f"id > {at.after}{moved}"
-    rows = ask(f"SELECT {kind.selected()} FROM {kind.type} WHERE {where} ORDER BY id", PAGE)  # noqa: S608  ours
-    records = sorted(records_of(kind, connection, rows), key=lambda one: one.version)
-    if len(rows) == PAGE:
-        further = _Cursor(since=at.since, after=int(rows[-1]["id"]), next=at.next)
+    page = ask(f"SELECT {kind.selected()} FROM {kind.type} WHERE {where} ORDER BY id", PAGE)  # noqa: S608  ours
+    records = sorted(records_of(kind, connection, page.rows), key=lambda one: one.version)
+    if page.more and page.rows:
+        further = _Cursor(since=at.since, after=int(page.rows[-1]["id"]), next=at.next)
         return ChangePage(records=records, cursor=further.text(), more=True)
     return ChangePage(records=records, cursor=_Cursor(since=at.next).text())
 
@@ -95,7 +104,7 @@ def record(kind: Kind, connection: str, row: Mapping[str, Any]) -> SourceRecord:
 
 def _bound(ask: Ask, kind: Kind) -> str:
     newest = "TO_CHAR(SYS_EXTRACT_UTC(lastmodifieddate), 'YYYY-MM-DD HH24:MI:SS') AS changed"
-    rows = ask(f"SELECT id, {newest} FROM {kind.type} ORDER BY lastmodifieddate DESC, id", 1)  # noqa: S608  ours
+    rows = ask(f"SELECT id, {newest} FROM {kind.type} ORDER BY lastmodifieddate DESC, id", 1).rows  # noqa: S608  ours
     if not rows or not stamp(rows[0]):
         return ""
     return (datetime.fromisoformat(stamp(rows[0])) - OVERLAP).isoformat()

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from concordat.connectors.netsuite.facts import FACTS, NetSuiteSettings
+from concordat.connectors.netsuite.facts import NetSuiteSettings
 from concordat.errors import Rejected
-from concordat.sdk.spec import JsonObject, Observed
+from concordat.sdk.spec import JsonObject, Observed, WriteIntent
 
 __all__ = ["Kind", "kinds"]
 
@@ -54,33 +54,31 @@ class Kind:
     """Where the currency of the record's money is kept."""
     base: str
 
-    def body(self, fields: JsonObject) -> dict[str, Any]:
-        """Translate a document; refuses fields that NetSuite is not declared to hold."""
-        known = FACTS.targets[self.object].fields
-        strange = sorted(set(fields) - known)
-        if strange:
-            raise Rejected(f"NetSuite holds no {strange[0]!r} of a {self.object}.", field=strange[0])
+    def body(self, fields: JsonObject, *, fresh: bool) -> dict[str, Any]:
+        """Translate a document; one that is emptied is null, which NetSuite takes for deleting the field.
+
+        A `fresh` record that names no entity gets the connection's own subsidiary; one that is there keeps its.
+        """
         said = {c.field: _crossed(c, fields[c.name]) for c in self.columns if c.name in fields}
         said.update(self._amounts(fields))
         said.update(self._currency(fields))
-        if self.object != "contract_line" and "subsidiary" not in said and self.settings.subsidiary:
+        if fresh and self.object != "contract_line" and "subsidiary" not in said and self.settings.subsidiary:
             said["subsidiary"] = self._subsidiary(self.settings.subsidiary)
         return said
 
-    def acted(self, operation: str, fields: JsonObject) -> dict[str, Any]:
-        """Translate an operation and what it carries along."""
-        acts: Mapping[str, dict[str, Any]] = {
-            "put": {},
-            "archive": {"isInactive": True},
-            "hold": self._status("on_hold"),
-            "reactivate": {
+    def acted(self, intent: WriteIntent) -> dict[str, Any]:
+        """Translate what is to be done to a record, and what it carries along."""
+        if intent.operation == "put":
+            return self.body(intent.fields, fresh=intent.ref is None)
+        acts: Mapping[str, Callable[[], dict[str, Any]]] = {
+            "archive": lambda: {"isInactive": True},
+            "hold": lambda: self._status("on_hold"),
+            "reactivate": lambda: {
                 "isInactive": False,
                 **(self._status("active") if self.object == "project" else {}),
             },
         }
-        if operation not in FACTS.targets[self.object].operations:
-            raise Rejected(f"NetSuite has no {operation!r} for a {self.object}.")
-        return {**(self.body(fields) if operation == "put" else {}), **acts[operation]}
+        return acts[intent.operation]()
 
     def selected(self) -> str:
         """Give the columns of SELECT."""
@@ -117,7 +115,8 @@ class Kind:
     def named(self, path: str) -> str:
         """Give the canonical name of a field that an error names, or that name when there is none."""
         names = {c.field: c.name for c in self.columns} | {script: name for name, script in self.money.items()}
-        return names.get(path.rpartition(".")[2], path)
+        words = [part.partition("[")[0] for part in path.split(".")]
+        return next((names[word] for word in words if word in names), path)
 
     @property
     def _hidden(self) -> tuple[Column, ...]:
@@ -129,6 +128,8 @@ class Kind:
     def _currency(self, fields: JsonObject) -> dict[str, Any]:
         """All money of a record is in one currency, which follows the money when it is not said by itself."""
         said = [(name, fields[name]["currency"]) for name in self.money if fields.get(name)]
+        if said and fields.get("currency", "said by the money") is None:
+            raise Rejected(f"The {self.object} has money in {said[0][1]}, and no currency.", field="currency")
         stated = fields.get("currency") or (said[0][1] if said else None)
         for name, currency in said:
             if currency != stated:

@@ -2,12 +2,21 @@
 
 Options: `account` (1234567), `client_id`, `certificate_id`, `public_key` (PEM of the certificate's key),
 `tba` (`consumer_key`, `consumer_secret`, `token_id`, `token_secret`), `concurrency` (15), `job_polls` (1),
-`subsidiaries`, `currencies`, `terms` (id to name), `closed` (periods, `2026-10`).
+`subsidiaries`, `currencies`, `terms` (id to name), `closed` (periods, `2026-10`), `page_most` (1000: most rows in a
+page), `value_validation` (Error: what X-NetSuite-PropertyValueValidation is where a request does not say it).
+Faults of its own: `quota_exhausted` (429), `lock_storm` (the record has been changed), `accepted_then_failed`,
+`schema_drift`, `stale_read`, `silent_field_drop`, `token_expires_after`, `clock_skew`.
 Acts: `close_period`, `open_period` {"period"}, `edit` {"object", "id", "fields"}, `expire_tokens`.
 
 Quirks, each with its source:
 - unknown field names are dropped without a word unless X-NetSuite-PropertyNameValidation says Error
   (src: wsjmnh/netsuite-record-rest-docs, docs/overview.md: default Warning)
+- with X-NetSuite-PropertyValueValidation Warning or Ignore a value that is wrong is dropped as well
+  (src: REST API browser 2026.1, header of every write, in the same repository's docs/schemas)
+- whoever saves a record that somebody else saved meanwhile gets "Record has been changed." (src: ns-online-help
+  section_N2877583, optimistic locking; the code over REST is unsure)
+- a company's name takes 83 characters (src: the schema browser's `companyName`; the error's text is unsure)
+- a page that is not the last says `hasMore`, however many rows it has (src: ns-online-help section_157909186990)
 - writes answer 204 with Location and no body; PUT by `eid:` inserts or updates (same, docs/records/job.md)
 - an entity needs a subsidiary in OneWorld; project tasks live in a project (ns-online-help section_N3652149)
 - more requests at once than the account may have: 429 (ns-online-help section_1525253248; the code's text is
@@ -197,6 +206,7 @@ class _Account:
         for field, down in reversed(query.order):
             rows.sort(key=lambda row, name=field: _sortable(row[1].get(name)), reverse=down)  # type: ignore[misc]
         limit, offset = _window(call.query)
+        limit = min(limit, int(self.twin.options.get("page_most", 1000)))
         items_ = [self._projected(query, ref, fields) for ref, fields in rows[offset : offset + limit]]
         return Reply(self.book.page(items_, f"{call.headers.get('host', '')}{call.path}", offset, len(rows)))
 

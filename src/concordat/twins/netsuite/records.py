@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from concordat.twins.base import Call, Record, Twin
+from concordat.twins.base import Call, Record, Refuse, Twin
 from concordat.twins.netsuite.schema import LISTS, TYPES, Field, RecordType, keep, problem
 
 __all__ = ["Book"]
@@ -50,6 +50,8 @@ class Book:
 
     def update(self, kind: RecordType, record: Record, said: Mapping[str, Any], call: Call) -> Record:
         """Change what is said; the rest stays."""
+        if self._twin.fault("lock_storm", call):
+            raise problem(400, "USER_ERROR", "Error while accessing a resource. Record has been changed.")
         fields = self._checked(kind, said, call)
         self._refuse(kind, {**record.fields, **fields}, record.ref)
         return self._commit(kind, "update", {**fields, "lastModifiedDate": self._now()}, record)
@@ -92,11 +94,19 @@ class Book:
         if unknown and strict == "error":
             detail = f"Error while accessing a resource. Unknown reference or field '{unknown[0]}'."
             raise problem(400, "INVALID_CONTENT", detail, path=unknown[0])
-        return {
-            name: self._value(name, kind.fields[name], value)
-            for name, value in said.items()
-            if name in kind.fields and not kind.fields[name].read_only
-        }
+        known = {n: v for n, v in said.items() if n in kind.fields and not kind.fields[n].read_only}
+        default = self._twin.options.get("value_validation", "Error")
+        careful = call.headers.get("x-netsuite-propertyvaluevalidation", default).lower() == "error"
+        return dict(self._valued(kind, known, careful=careful))
+
+    def _valued(self, kind: RecordType, said: Mapping[str, Any], *, careful: bool) -> Iterator[tuple[str, Any]]:
+        """Give what is kept; who does not ask for care loses a value that is wrong without a word."""
+        for name, value in said.items():
+            try:
+                yield name, self._value(name, kind.fields[name], value)
+            except Refuse:
+                if careful:
+                    raise
 
     def _value(self, name: str, spec: Field, value: Any) -> Any:
         if spec.kind == "ref":

@@ -42,6 +42,8 @@ class Field:
     kind: str = "text"
     to: str = ""
     read_only: bool = False
+    most: int = 0
+    """Characters of a text, where there is a limit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +66,7 @@ COMMON = {"externalId": TEXT, "isInactive": FLAG, "lastModifiedDate": MOMENT, "c
 ENTITY = {
     **COMMON,
     "entityId": TEXT,
-    "companyName": TEXT,
+    "companyName": Field(most=83),
     "subsidiary": Field("ref", "subsidiary"),
     "currency": Field("ref", "currency"),
     "dateCreated": MOMENT,
@@ -179,10 +181,14 @@ def keep(name: str, spec: Field, value: Any) -> Any:
     if value is None or value == "":
         return None
     try:
-        return KEEP[spec.kind](value)
+        kept = KEEP[spec.kind](value)
     except (ValueError, TypeError, KeyError, InvalidOperation) as error:
         detail = f"Error while accessing a resource. Invalid value for the field '{name}': {value}."
         raise problem(400, "INVALID_CONTENT", detail, path=name) from error
+    if spec.most and len(kept) > spec.most:
+        detail = f"Error while accessing a resource. The field {name} contained more than {spec.most} characters."
+        raise problem(400, "USER_ERROR", detail, path=name)
+    return kept
 
 
 def _text(value: Any) -> str:
