@@ -41,6 +41,10 @@ COMMANDS = {
         "bench:bench",
         "Measure speed on this machine against a yardstick in the same run; exit 1 when a bar is missed.",
     ),
+    "prove": (
+        "prove:prove",
+        "Try to break the engine's promises with seeded faults and crashes; exit 1 when one is broken.",
+    ),
     "contract": ("contract:app", "Contracts: list, show, release a brake."),
     "handoff": ("handoff:app", "Handoffs: list, show one, replay one."),
     "case": ("case:app", "Cases: list, show one."),

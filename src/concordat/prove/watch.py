@@ -1,0 +1,150 @@
+"""What is watched while a run goes on, and judged when it has come to rest: the named invariants.
+
+| name | promise |
+| --- | --- |
+| missing, twice, stale, wrong, unwanted | P1 |
+| input-ends, input-durable | P2 |
+| lease, waits-named, held-has-case | P4 |
+| taken-over | P5 |
+| step-back | P6 |
+| poison-alone | P7 |
+| replay-moves | P10 |
+| ends-flagged | P11 |
+| comes-to-rest, no-fault-of-ours, stray-work | the engine itself |
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from concordat.engine.worker import BEAT
+from concordat.prove.oracle import judge
+from concordat.prove.stage import Broken
+
+if TYPE_CHECKING:
+    from concordat.prove.crew import Hand
+    from concordat.prove.run import Run
+
+__all__ = ["INVARIANTS", "Watch"]
+
+INVARIANTS = (
+    "missing", "twice", "stale", "wrong", "unwanted", "input-ends", "input-durable", "lease", "waits-named",
+    "held-has-case", "taken-over", "step-back", "poison-alone", "replay-moves", "ends-flagged", "comes-to-rest",
+    "no-fault-of-ours", "stray-work",
+)  # fmt: skip
+LEASE = 60.0
+TAKEN_OVER = 15.0
+CHECK = """
+SELECT e.id, e.step, e.state, e.waits_for, e.owner, w.effect_id IS NULL AS idle, w.worker,
+       e.state = 'sending' AND (k.id IS NULL OR k.beat_at < app_now() - interval '10 seconds') AS abandoned,
+       e.state = 'held' AND NOT EXISTS (
+         SELECT FROM "case" c WHERE c.effect_id = e.id AND c.state <> 'resolved') AS caseless
+FROM effect e LEFT JOIN work w ON w.effect_id = e.id LEFT JOIN worker k ON k.id = w.worker
+WHERE e.kind <> 'adopt' AND (e.waiting OR e.state = 'sending') ORDER BY e.id"""
+HELD_BY = "SELECT count(*) AS rows FROM work WHERE worker = %(worker)s"
+BEATS = "UPDATE worker SET beat_at = app_now() WHERE id = ANY(%(ids)s::bigint[])"
+DUE = """SELECT min(due) AS due FROM (
+  SELECT min(due_at) FROM work UNION ALL SELECT min(due_at) FROM hint UNION ALL SELECT min(due_at) FROM dirty) t(due)"""
+
+
+@dataclass(kw_only=True)
+class _Death:
+    worker: int
+    lived: float = 0.0
+    """Seconds since, in which somebody could take over."""
+
+
+class Watch:
+    """Looks at one run from outside the engine."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.counts: Counter[str] = Counter()
+        self.acked: list[tuple[bytes, int]] = []
+        self.deaths: list[_Death] = []
+        self._checked = -1
+        self._abandoned: dict[int, float] = {}
+        """Effects that are being sent by nobody alive, and since when."""
+
+    # ── while it goes on ──────────────────────────────────────────────────────────────────────
+
+    def acknowledged(self, body: bytes, status: int) -> None:
+        """Our door took this push."""
+        self.acked.append((body, status))
+
+    def died(self, hand: Hand, why: str) -> None:
+        """From now on others have fifteen seconds."""
+        if hand.id:
+            self.deaths.append(_Death(worker=hand.id))
+        self.counts[why] += 1
+
+    def beats(self) -> None:
+        """Workers beat while time passes; a jump of the clock must not make them look dead."""
+        ids = [hand.id for hand in self.run.hands if hand.running and hand.id]
+        if ids:
+            with self.run.db.quiet() as conn:
+                conn.execute(BEATS, {"ids": ids})
+
+    @property
+    def mourning(self) -> bool:
+        """Somebody died, and it is not known yet that others took over."""
+        return bool(self.deaths)
+
+    def passed(self, seconds: float) -> None:
+        """So much time went by with somebody at work; what dead workers held must be in other hands."""
+        if self.run.stage.now < self.run.stage.away_until + BEAT:
+            return
+        for death in list(self.deaths):
+            death.lived += seconds
+            if death.lived >= TAKEN_OVER:
+                self._taken_over(death)
+                self.deaths.remove(death)
+
+    def _taken_over(self, death: _Death) -> None:
+        with self.run.db.quiet() as conn:
+            row = conn.execute(HELD_BY, {"worker": death.worker}).fetchone() or {}
+        self.counts["deaths"] += 1
+        if row["rows"]:
+            raise Broken("taken-over", f"{row['rows']} rows of a dead worker are still its own after 15 s")
+
+    def after_step(self) -> None:
+        """Cheap invariants, whenever something was committed."""
+        if self.run.db.commits == self._checked:
+            return
+        self._checked = self.run.db.commits
+        with self.run.db.quiet() as conn:
+            rows = conn.execute(CHECK).fetchall()
+        now = self.run.stage.now
+        self._abandoned = {row["id"]: self._abandoned.get(row["id"], now) for row in rows if row["abandoned"]}
+        for row in rows:
+            self._check(row)
+
+    def _check(self, row: Any) -> None:
+        where = f"effect {row['id']} ({row['step']})"
+        if self.run.stage.now - self._abandoned.get(row["id"], self.run.stage.now) > LEASE:
+            raise Broken("lease", f"{where} is sending for more than 60 s, and nobody alive holds it")
+        if row["state"] in ("pending", "in_doubt") and row["idle"]:
+            raise Broken("waits-named", f"{where} is {row['state']} and nothing will look at it again")
+        if row["state"] == "pending" and not row["waits_for"]:
+            raise Broken("waits-named", f"{where} does not say what it waits for")
+        if row["state"] == "in_doubt" and row["worker"] is None and not row["waits_for"]:
+            raise Broken("waits-named", f"{where} is in doubt and does not say why")
+        if row["state"] != "sending" and not row["owner"]:
+            raise Broken("waits-named", f"{where} is {row['state']} and nobody's")
+        if row["caseless"]:
+            raise Broken("held-has-case", f"{where} is held without a case")
+
+    def next_due(self) -> float | None:
+        """When the next thing is due, on the run's clock, in seconds; None: nothing is."""
+        with self.run.db.quiet() as conn:
+            row = conn.execute(DUE).fetchone() or {}
+        due = row.get("due")
+        return None if due is None else (due - self.run.stage.clock.start).total_seconds()
+
+    # ── at rest ───────────────────────────────────────────────────────────────────────────────
+
+    def judge(self) -> None:
+        """Everything must be as the world's script says."""
+        judge(self.run)
