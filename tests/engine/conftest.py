@@ -14,8 +14,8 @@ import pytest
 from concordat.core.contract import Contract
 from concordat.core.language import load_contract
 from concordat.core.sla import BusinessCalendar
-from concordat.engine.claims import Turn
 from concordat.engine.intake import keep_records
+from concordat.engine.claims import Turn
 from concordat.engine.lanes import drain
 from concordat.engine.matching import plan_dirty
 from concordat.engine.recovery import mend
@@ -182,7 +182,7 @@ def make_firm(database: Database) -> Iterator[MakeFirm]:
         pools.append(pool)
         systems = {
             "crm": FakeSystem("crm"),
-            "psa": FakeSystem("psa", "project", **psa),
+            "psa": FakeSystem("psa", "project", "contract_line", **psa),
             "erp": FakeSystem("erp", "client", "project"),
             "hr": FakeSystem("hr"),
             "documents": FakeSystem("documents", "workspace"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,7 +37,7 @@ class FakeSystem:
             if name == "crm"
             else {},
             targets={t: _facts(t, batch, facts) for t in targets},
-            questions=frozenset({"availability"}),
+            questions=frozenset({"availability", "usage"} if name == "psa" else {"availability"}),
         )
         self.held: dict[str, list[Observed]] = {}
         self.ledger: list[tuple[str, str, str]] = []
@@ -49,6 +50,10 @@ class FakeSystem:
         self.drops: set[str] = set()
         self.calls: list[str] = []
         self._lock = threading.Lock()
+
+    def writable(self, *targets: str) -> None:
+        """This source can be written to as well."""
+        self.facts = replace(self.facts, targets={t: _facts(t, 200, {}) for t in targets})
 
     def fail(self, method: str, error: VendorError, *, after_commit: bool = False) -> None:
         """The next call of this method fails, before or after it did its work."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.engine.conftest import Firm
+from concordat.errors import Unavailable
+from tests.engine.conftest import CONTRACT, Firm, MakeFirm
 
 
 def test_a_field_that_is_emptied_is_emptied_at_the_target(firm: Firm) -> None:
@@ -45,3 +46,64 @@ def test_a_value_that_comes_back_is_written_again(firm: Firm) -> None:
     (held,) = firm.psa.held.values()
     assert held[0].fields["contract_value"] == {"amount": "1.00", "currency": "USD"}
     assert len(firm.psa.ledger) == 3
+
+
+LINES = """  lines: {put: contract_line, in: psa, each: opportunity.roles, after: [project_in_psa],
+    map: {name: item.role, project: project_in_psa}}
+"""
+ROLES = [{"role": "Architect", "id": "a"}, {"role": "Analyst", "id": "b"}]
+
+
+def with_lines(make_firm: MakeFirm, undo: str = "") -> Firm:
+    return make_firm(CONTRACT.replace("  workspace: {put", LINES + "  workspace: {put") + undo)
+
+
+def items(firm: Firm) -> dict[str, str]:
+    rows = firm.rows("SELECT item, state FROM effect WHERE step = 'lines'")
+    return {row["item"]: row["state"] for row in rows}
+
+
+def test_an_item_that_leaves_after_it_was_written_is_undone_by_the_contracts_word(make_firm: MakeFirm) -> None:
+    firm = with_lines(make_firm, "undo: {lines: archive}\n")
+    firm.take(*firm.won(opportunity={"roles": ROLES}))
+    firm.run()
+    assert items(firm) == {"a": "verified", "b": "verified"}
+    firm.take(*firm.won(opportunity={"roles": ROLES[:1]}))
+    firm.run()
+    assert items(firm) == {"a": "verified", "b": "undone"}
+    archived = {o.fields["name"]: o.fields.get("archived") for (o,) in firm.psa.held.values()}
+    assert archived["Analyst"] is True
+    assert not archived["Architect"]
+    assert firm.handoff()["state"] == "in_step"
+    firm.take(*firm.won(opportunity={"roles": ROLES}))
+    firm.run()
+    assert items(firm) == {"a": "verified", "b": "verified"}
+    assert {o.fields["name"]: o.fields.get("archived") for (o,) in firm.psa.held.values()}["Analyst"] is False
+    assert [what for _, _, what in firm.psa.ledger].count("created") == 3
+
+
+def test_an_item_that_leaves_without_a_word_about_it_is_a_case(make_firm: MakeFirm) -> None:
+    firm = with_lines(make_firm)
+    firm.take(*firm.won(opportunity={"roles": ROLES}))
+    firm.run()
+    firm.take(*firm.won(opportunity={"roles": []}))
+    firm.run()
+    (case,) = firm.rows('SELECT * FROM "case"')
+    assert case["kind"] == "withdrawn"
+    assert {step["item"] for step in case["facts"]["steps"]} == {"a", "b"}
+    firm.take(*firm.won(opportunity={"roles": ROLES}))
+    firm.run()
+    assert [c["state"] for c in firm.rows('SELECT state FROM "case"')] == ["resolved"]
+
+
+def test_an_item_that_leaves_before_it_was_sent_is_simply_gone(make_firm: MakeFirm) -> None:
+    firm = with_lines(make_firm)
+    firm.psa.down = Unavailable("503")
+    firm.take(*firm.won(opportunity={"roles": ROLES}))
+    firm.run()
+    firm.take(*firm.won(opportunity={"roles": ROLES[:1]}))
+    firm.psa.down = None
+    firm.later(minutes=16)
+    firm.run()
+    assert items(firm) == {"a": "verified", "b": "superseded"}
+    assert not firm.rows('SELECT * FROM "case"')

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from psycopg.errors import UniqueViolation
 
 from concordat.core.keys import write_key
+from concordat.core.undo import LOOK, UNDO, back
 from concordat.engine.world import Lane, World
 from concordat.errors import Contended
 from concordat.sdk.spec import WriteIntent
@@ -86,6 +87,11 @@ class Claimed:
     until: float = math.inf
     """On this process's monotonic clock: a call that has not begun by then is not made (the process was stopped)."""
 
+    @property
+    def takes_back(self) -> bool:
+        """It undoes a step, or asks before an undo."""
+        return self.step.startswith((UNDO, LOOK))
+
     @classmethod
     def of(cls, row: Mapping[str, Any], lane: Lane, refs: Mapping[Any, Mapping[str, Any]], at: datetime) -> Claimed:
         """A row as the claim gives it; `refs` says what targets call other objects."""
@@ -131,10 +137,15 @@ class Claimed:
 
 
 def _document(row: Mapping[str, Any], lane: Lane, refs: Mapping[Any, Mapping[str, Any]]) -> dict[str, Any]:
-    """What is written: an empty field is sent where it was filled once; what was never ours to fill is left alone."""
+    """What is written: an empty field is sent where it was filled once; what was never ours to fill is left alone.
+
+    Where an undo holds, or may, the document takes it back.
+    """
     wrote = row["desired"] if row["wrote"] is None else row["wrote"]  # a question is about no target object
     filled = {key: _filled(value, lane, refs) for key, value in row["desired"].items()}
-    return {key: value for key, value in filled.items() if value is not None or key in wrote}
+    taken = {} if row.get("kind") == "undo" else back(row.get("undone") or {})
+    ours = {key: value for key, value in filled.items() if (value is not None or key in wrote)}
+    return {**ours, **{key: value for key, value in taken.items() if ours.get(key) is None}}
 
 
 def _filled(value: Any, lane: Lane, refs: Mapping[Any, Mapping[str, Any]]) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 from concordat.core.settle import Next, Verdict, after_absence, after_error, reaction
 from concordat.core.states import EffectState, move
+from concordat.core.undo import LOOK
 from concordat.engine.alone import storable
 from concordat.engine.calls import Outcome
 from concordat.engine.cases import CaseDraft, open_cases
@@ -60,9 +61,12 @@ def settle(world: World, conn: Connection, lane: Lane, outcomes: Sequence[Outcom
     kept = [s for s in settled if s.outcome.row.id in mine]
     _cases(world, conn, lane, kept, at)
     put_back(conn, stopped)
+    _keep_undos(conn, kept)
     ready = free(world, conn, freeing, turn)
     if moving:
         conn.execute(QUERIES.handoff.derive_states, {"ids": moving})
+    if taken := sorted({s.outcome.row.handoff for s in kept if s.outcome.row.takes_back}):
+        conn.execute(QUERIES.undo.close, {"ids": taken})
     at_once = any(s.verdict.wait == timedelta(0) for s in kept)
     return Ready(lanes=ready.lanes | ({lane.id} if at_once else frozenset()), taken=ready.taken)
 
@@ -71,12 +75,13 @@ def _frees(world: World, settled: _Settled) -> bool:
     """Whether a step may go on because of this one."""
     row, state = settled.outcome.row, settled.verdict.state
     done = state in (E.APPLIED, E.VERIFIED) or (row.optional and state in (E.HELD, E.PENDING))
-    return done and world.waited_for(row.contract, row.version, row.step)
+    return done and (row.takes_back or world.waited_for(row.contract, row.version, row.step))
 
 
 def _moves(settled: _Settled) -> bool:
     """Whether the handoff's own state may follow, or it must be asked whether another try is wanted at all."""
-    return not settled.outcome.row.optional or settled.verdict.state in (E.READY, E.PENDING)
+    row = settled.outcome.row
+    return not row.optional or row.takes_back or settled.verdict.state in (E.READY, E.PENDING)
 
 
 def _stopped(conn: Connection, handoffs: Sequence[int]) -> Sequence[int]:
@@ -86,6 +91,18 @@ def _stopped(conn: Connection, handoffs: Sequence[int]) -> Sequence[int]:
     if not asked:
         return ()
     return [row["id"] for row in conn.execute(QUERIES.handoff.stopped, {"ids": asked})]
+
+
+def _keep_undos(conn: Connection, kept: Sequence[_Settled]) -> None:
+    """What was undone is undone; what was asked before an undo is kept, and the undo planned on."""
+    undos = [s.outcome.row for s in kept if s.outcome.row.takes_back]
+    if not undos:
+        return
+    conn.execute(QUERIES.undo.finish, {"ids": [row.id for row in undos]})
+    said = [s for s in kept if s.outcome.row.step.startswith(LOOK) and s.verdict.state in (E.VERIFIED, E.HELD)]
+    if said:
+        known = {s.outcome.row.id: s.outcome.answer.detail for s in said if s.outcome.answer and s.outcome.answer.met}
+        keep_answers(conn, known, sorted({s.outcome.row.handoff for s in said}))
 
 
 def put_back(conn: Connection, handoffs: Sequence[int]) -> None:
@@ -111,6 +128,12 @@ def free(world: World, conn: Connection, handoffs: Sequence[int], turn: Turn) ->
         if not any(world.waited_for(row["contract"], row["version"], row["step"]) for row in told):
             break
     return Ready(lanes=frozenset(lanes), taken=taken_at_once(world, conn, taken))
+
+
+def keep_answers(conn: Connection, said: Mapping[int, Mapping[str, Any]], handoffs: Sequence[int]) -> None:
+    """Keep what targets said before an undo (by effect), and plan these handoffs again now that it is known."""
+    conn.execute(QUERIES.undo.keep_answers, {"ids": list(said), "answers": [json_text(each) for each in said.values()]})
+    conn.execute(QUERIES.undo.plan_again, {"ids": list(handoffs)})
 
 
 # ── judging ───────────────────────────────────────────────────────────────────────────────────────
@@ -198,7 +221,7 @@ def _not_read(world: World, outcome: Outcome, lane: Lane, at: datetime) -> _Sett
 
 def _answered(outcome: Outcome) -> _Settled:
     answer = outcome.answer
-    if answer is None or answer.met:
+    if answer is None or answer.met or outcome.row.step.startswith(LOOK):
         return _Settled(outcome=outcome, verdict=Verdict(state=E.VERIFIED), word="met")
     waits = Verdict(state=E.PENDING, wait=ASK_AGAIN, waits_for=answer.says or "the answer is no")
     return _Settled(outcome=outcome, verdict=waits, word="not met", error=answer.says)

@@ -13,6 +13,7 @@ from concordat.core.contract import Contract
 from concordat.core.plan import Planner
 from concordat.core.settle import Policy
 from concordat.core.sla import BusinessCalendar, Span, due
+from concordat.core.undo import USAGE
 from concordat.sdk.spec import Connector, ObjectFacts
 from concordat.store.database import Connection, Database
 from concordat.store.queries import QUERIES
@@ -133,6 +134,7 @@ class World:
                 for step in contract.steps.values()
                 for operation in {"put": ("put", "adopt"), "check": ("ask",)}.get(step.kind, ())
             }
+            | {(name, USAGE, "ask") for name, known in self.connectors.items() if USAGE in known.facts.questions}
         )
         conn.execute(
             QUERIES.effect.open_lanes,

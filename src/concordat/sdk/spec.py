@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
+from concordat.core.undo import WORDS
 from concordat.errors import VendorError
 
 __all__ = [
@@ -88,6 +89,11 @@ class ObjectFacts:
     note: str = ""
     """One sentence with the source of the fact."""
 
+    @property
+    def undo(self) -> frozenset[str]:
+        """Words of a contract's `undo` that this target can do: those whose fields it writes and reads back."""
+        return frozenset(word for word, words in WORDS.items() if words.fields.keys() <= self.fields)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SystemFacts:
@@ -101,7 +107,7 @@ class SystemFacts:
     targets: Mapping[str, ObjectFacts] = field(default_factory=dict)
     """Canonical objects that can be written."""
     questions: frozenset[str] = frozenset()
-    """What `ask` can answer: `availability`, …"""
+    """What `ask` can answer: `availability`; `usage`, what people have put on `{object, ref}`, before an undo."""
     pushes: bool = False
 
 

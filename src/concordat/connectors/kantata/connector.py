@@ -12,7 +12,8 @@ from concordat.connectors.kantata.facts import COLLECTIONS, FACTS, READ_BATCH, S
 from concordat.connectors.kantata.groups import Groups
 from concordat.connectors.kantata.lines import Lines
 from concordat.connectors.kantata.projects import Projects
-from concordat.connectors.kantata.values import reference
+from concordat.connectors.kantata.values import hours, reference
+from concordat.core.undo import USAGE
 from concordat.errors import AmbiguousKey, Missing, Rejected, VendorError
 from concordat.sdk.spec import (
     Answer,
@@ -101,11 +102,23 @@ class KantataConnector:
         kind = self._kind(object_)
         return [kind.observed(sheet, row) for sheet, row in self._by_id(object_, refs, timed(ctx))]
 
-    # -- what Kantata does not do ------------------------------------------------------------------
+    def ask(self, question: str, questions: Sequence[JsonObject], ctx: CallContext) -> Sequence[Answer]:
+        """Say of projects whether time was put on them, and how much of it (src: OpenAPI, GET /time_entries)."""
+        if question != USAGE:
+            raise Rejected(f"Kantata is not asked {question!r}.")
+        clocked = timed(ctx)
+        return [self._usage(asked, clocked) for asked in questions]
 
-    def ask(self, question: str, _questions: Sequence[JsonObject], _ctx: CallContext) -> Sequence[Answer]:
-        """Refuse: no questions are declared."""
-        raise Rejected(f"Kantata is not asked {question!r}.")
+    def _usage(self, asked: JsonObject, ctx: CallContext) -> Answer:
+        ref = str(asked.get("ref") or "")
+        if asked.get("object") != "project" or not ref.isdigit():
+            return Answer(met=False, says=f"Kantata knows the time of projects, not of {asked.get('object')!r}.")
+        sheet = self._desk.read(ctx, "time_entries", {"workspace_id": ref})
+        minutes = sum(int(row.get("time_in_minutes") or 0) for row in sheet.rows)
+        detail = {"has_time": bool(sheet.rows)}
+        return Answer(met=True, detail=detail if sheet.pages > 1 else {**detail, "hours": hours(minutes)})
+
+    # -- what Kantata does not do ------------------------------------------------------------------
 
     def decode_push(self, _headers: Mapping[str, str], _body: bytes, _now: datetime) -> Push:
         """Refuse: Kantata has no webhooks."""

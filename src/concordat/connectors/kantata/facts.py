@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from concordat.core.undo import USAGE
 from concordat.sdk.spec import ObjectFacts, PromiseClass, SystemFacts
 
 __all__ = ["COLLECTIONS", "FACTS", "OVERLAP", "READ_BATCH", "SERVICE", "SETTLE_WINDOW", "KantataSettings"]
@@ -110,4 +111,5 @@ FACTS = SystemFacts(
     title="Kantata OX",
     sources={"project": OVERLAP},
     targets={each.object: each for each in _TARGETS},
+    questions=frozenset({USAGE}),
 )

@@ -13,9 +13,10 @@ from concordat.engine.cases import CaseDraft, open_cases
 from concordat.engine.claims import NO_TURN, NOTHING, Ready, Turn
 from concordat.engine.matching.brakes import brake
 from concordat.engine.matching.effects import apply, compare_all, freeze, may_free
-from concordat.engine.matching.handoffs import keep_cases, keep_inputs, open_handoffs, renew_handoffs
+from concordat.engine.matching.handoffs import keep_cases, keep_inputs, open_handoffs, renew_handoffs, wanted_again
 from concordat.engine.matching.reading import again, find_handoffs, find_standing, read, wait_for_parents
 from concordat.engine.matching.subject import Subject
+from concordat.engine.undo import undo
 from concordat.engine.world import World
 from concordat.store.database import Connection, now
 from concordat.store.queries import QUERIES
@@ -86,11 +87,15 @@ def write(world: World, conn: Connection, subjects: list[Subject], at: datetime,
     again(conn, keep_inputs(conn, live), 0.0)
     keep_cases(world, conn, live, at)
     going = [s for s in live if s.plan.stance in (Stance.WANTED, Stance.ADOPTED) and not s.plan.missing]
-    changes = compare_all(conn, going, {s.handoff for s in fresh})
+    changes, undone = compare_all(conn, going, {s.handoff for s in fresh})
     ready = apply(world, conn, going, changes, at, turn=turn)
     stopped = [s for s in live if s.was and (s.plan.missing or s.plan.stance in (Stance.WITHDRAWN, Stance.UNKNOWN))]
     freeze(conn, stopped)
-    again(conn, [s for s in going if changes[s.handoff].again])
+    left = {s.handoff: changes[s.handoff].left for s in going if s.plan.stance is Stance.WANTED}
+    back = [s for s in going if left.get(s.handoff) or s.handoff in undone]
+    wanted_again(conn, [s for s in going if s.was and not left.get(s.handoff)])
+    taken = undo(world, conn, [*(s for s in live if s.stands), *back], left, at)
+    again(conn, [*(s for s in going if changes[s.handoff].again), *taken.waiting])
     moved = [s.handoff for s in going if s.was or may_free(s, changes[s.handoff]) or not changes[s.handoff].new]
     conn.execute(QUERIES.handoff.derive_states, {"ids": moved})
-    return ready
+    return Ready.of([ready, Ready(lanes=taken.lanes)])

@@ -23,13 +23,23 @@ from concordat.store.queries import QUERIES
 __all__ = ["apply", "compare_all", "freeze", "may_free"]
 
 
-def compare_all(conn: Connection, going: Sequence[Subject], fresh: set[int]) -> Mapping[int, Changes]:
-    """What differs from the effects that exist; new handoffs have none."""
+UNDOS = frozenset({"undo", "look"})
+"""Kinds of effects that no plan wants: they take back what plans wanted."""
+
+
+def compare_all(
+    conn: Connection, going: Sequence[Subject], fresh: set[int]
+) -> tuple[Mapping[int, Changes], frozenset[int]]:
+    """What differs from the effects that exist, and which handoffs have undos; new handoffs have none of either."""
+    undone: set[int] = set()
     old = [s.handoff for s in going if s.handoff not in fresh]
     existing: dict[int, list[Existing]] = defaultdict(list)
     if old:
         conn.execute(QUERIES.effect.lock_work, {"ids": old})
         for row in conn.execute(QUERIES.effect.of_handoffs, {"ids": old}):
+            if row["kind"] in UNDOS:
+                undone.add(row["handoff_id"])
+                continue
             existing[row["handoff_id"]].append(
                 Existing(
                     id=row["id"],
@@ -41,7 +51,8 @@ def compare_all(conn: Connection, going: Sequence[Subject], fresh: set[int]) -> 
                     holds=row["holds"] or "",
                 )
             )
-    return {s.handoff: compare(_wanted(s), existing[s.handoff], partial(_reaction, s.contract)) for s in going}
+    changes = {s.handoff: compare(_wanted(s), existing[s.handoff], partial(_reaction, s.contract)) for s in going}
+    return changes, frozenset(undone)
 
 
 def _reaction(contract: Contract, step: str) -> Do:

@@ -13,7 +13,7 @@ from concordat.engine.world import World
 from concordat.store.database import Connection
 from concordat.store.queries import QUERIES
 
-__all__ = ["keep_cases", "keep_inputs", "open_handoffs", "renew_handoffs"]
+__all__ = ["keep_cases", "keep_inputs", "open_handoffs", "renew_handoffs", "wanted_again"]
 
 
 def open_handoffs(world: World, conn: Connection, fresh: Sequence[Subject], at: datetime) -> None:
@@ -121,30 +121,32 @@ def _start_clocks(world: World, conn: Connection, fresh: Iterable[Subject], at: 
 
 def keep_cases(world: World, conn: Connection, live: Sequence[Subject], at: datetime) -> None:
     """One case per handoff that misses something, gone by itself when nothing is missing any more."""
-    drafts = [
-        _case(world, s, at) for s in live if s.plan.missing or s.plan.stance in (Stance.UNKNOWN, Stance.WITHDRAWN)
-    ]
-    if drafts:
-        open_cases(conn, [d for d in drafts if d is not None])
+    open_cases(conn, [_case(world, s, at) for s in live if s.plan.missing or s.plan.stance is Stance.UNKNOWN])
     stopped = ("waiting", "withdrawing", "withdrawn")
-    _resolve(conn, [s for s in live if s.was in stopped and _goes(s)], ("missing", "unknown", "withdrawn"))
-    _resolve(
-        conn, [s for s in live if s.was == "waiting" and s.plan.stance is Stance.WITHDRAWN], ("missing", "unknown")
-    )
+    _resolve(conn, [s for s in live if s.was in stopped and _goes(s)], ("missing", "unknown"), COMPLETED)
+    begun = [s for s in live if s.was == "waiting" and s.plan.stance is Stance.WITHDRAWN]
+    _resolve(conn, begun, ("missing", "unknown"), "withdrawn")
+
+
+COMPLETED = "the source was completed"
+
+
+def wanted_again(conn: Connection, going: Sequence[Subject]) -> None:
+    """Everything these handoffs ever wrote is wanted: no decision about what was withdrawn is left."""
+    _resolve(conn, going, ("withdrawn",), "wanted again")
 
 
 def _goes(subject: Subject) -> bool:
     return not subject.plan.missing and subject.plan.stance in (Stance.WANTED, Stance.ADOPTED)
 
 
-def _resolve(conn: Connection, subjects: Sequence[Subject], kinds: Sequence[str]) -> None:
+def _resolve(conn: Connection, subjects: Sequence[Subject], kinds: Sequence[str], says: str) -> None:
     if subjects:
-        says = "withdrawn" if "withdrawn" not in kinds else "the source was completed"
         parameters = {"handoffs": [s.handoff for s in subjects], "kinds": list(kinds), "resolution": says}
         conn.execute(QUERIES.case.resolve_handoffs, parameters)
 
 
-def _case(world: World, subject: Subject, at: datetime) -> CaseDraft | None:
+def _case(world: World, subject: Subject, at: datetime) -> CaseDraft:
     plan, contract = subject.plan, subject.contract
     span = contract.cases.due if contract.cases else None
     common: dict[str, Any] = {
@@ -155,15 +157,6 @@ def _case(world: World, subject: Subject, at: datetime) -> CaseDraft | None:
         "owner": contract.case_owner,
         "due_at": world.due(contract.case_owner, span.span, at) if span else None,
     }
-    if plan.stance is Stance.WITHDRAWN:
-        if not subject.stands or subject.was in ("withdrawing", "withdrawn"):
-            return None
-        return CaseDraft(
-            kind="withdrawn",
-            title=f"{plan.title} was withdrawn after it had started",
-            facts={"reason": plan.reason},
-            **common,
-        )
     if plan.stance is Stance.UNKNOWN:
         return CaseDraft(
             kind="unknown",

@@ -111,7 +111,7 @@ def wait_for_parents(conn: Connection, live: Sequence[Subject]) -> None:
         for s in lacking
         for name, known in s.related.items()
         if known is None
-        and isinstance(ref := compile_rule(s.contract.with_[name].of).value(_fields(s)), str)
+        and isinstance(ref := compile_rule(s.contract.with_[name].of).value(s.fields), str)
         and ":" in ref
     ]
     if hints:
@@ -128,11 +128,6 @@ def wait_for_parents(conn: Connection, live: Sequence[Subject]) -> None:
     for subject in lacking:
         if subject.plan.stance in (Stance.WANTED, Stance.ADOPTED):
             again(conn, [subject], min(max(PARENT_WAIT, subject.age / 4), PARENT_WAIT_MOST))
-
-
-def _fields(subject: Subject) -> dict[str, Mapping[str, Any]]:
-    known = {name: k.fields for name, k in subject.related.items() if k is not None}
-    return {subject.contract.subject: subject.known.fields, **known}
 
 
 def again(conn: Connection, subjects: Sequence[Subject], wait: float = 1.0) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from concordat.core.contract import Contract
 from concordat.core.plan import Known, Plan, Stance
@@ -35,6 +37,12 @@ class Subject:
     """Something of it stands in a target, or may."""
     revisions: dict[int, int] = field(default_factory=dict)
     """Related record to the revision that was read."""
+
+    @property
+    def fields(self) -> dict[str, Mapping[str, Any]]:
+        """The records that rules look at, by name; what is not readable is absent."""
+        related = {name: known.fields for name, known in self.related.items() if known is not None}
+        return {self.contract.subject: self.known.fields, **related}
 
     @property
     def key(self) -> Key:

@@ -1,6 +1,6 @@
 -- name: of_handoffs
 -- Present effects of handoffs that are planned again; their work rows are locked, so nobody sends meanwhile.
-SELECT e.id, e.handoff_id, e.step, e.item, e.digest, e.state, e.applied_at IS NOT NULL AS done, l.digest AS holds
+SELECT e.id, e.handoff_id, e.step, e.item, e.kind, e.digest, e.state, e.applied_at IS NOT NULL AS done, l.digest AS holds
 FROM effect e LEFT JOIN link l ON l.id = e.link_id
 WHERE e.handoff_id = ANY(%(ids)s::bigint[])
 ORDER BY e.id;
@@ -118,7 +118,7 @@ ORDER BY w.due_at, w.effect_id LIMIT %(limit)s FOR UPDATE OF w SKIP LOCKED;
 -- target object; a second one looks again shortly. Says what each row asks for; work of an effect at rest goes.
 WITH seen AS MATERIALIZED (
   SELECT e.*, l.ref, l.record_key, l.digest AS link_digest, l.verified AS link_verified, l.state AS link_state, l.url AS link_url,
-         l.wrote,
+         l.wrote, l.undone,
          row_number() OVER (PARTITION BY coalesce(e.link_id, -e.id) ORDER BY e.state = 'ready', e.id) AS rank,
          EXISTS (SELECT FROM work o WHERE o.link_id = e.link_id AND o.sending AND o.effect_id <> e.id) AS busy
   FROM unnest(%(ids)s::bigint[]) AS due(effect_id)
@@ -126,10 +126,13 @@ WITH seen AS MATERIALIZED (
 ), sorted AS MATERIALIZED (
   SELECT s.*, CASE
     WHEN s.state NOT IN ('ready', 'pending', 'sending', 'in_doubt', 'applied') THEN 'drop'
+    WHEN s.kind = 'undo' AND s.state IN ('ready', 'pending')
+     AND NOT EXISTS (SELECT FROM effect o WHERE o.handoff_id = s.handoff_id AND o.step = substr(s.step, 6) AND o.item = s.item
+                     AND o.state = 'undoing') THEN 'drop'
     WHEN s.state IN ('ready', 'pending') AND s.kind = 'put' AND s.link_state <> 'reserved' AND s.link_digest = s.digest THEN 'unchanged'
     WHEN s.rank > 1 OR s.busy THEN 'later'
     WHEN s.state = 'applied' THEN 'verify'
-    WHEN s.kind = 'check' THEN 'ask'
+    WHEN s.kind IN ('check', 'look') THEN 'ask'
     WHEN s.kind = 'adopt' THEN 'adopt'
     WHEN s.state IN ('sending', 'in_doubt') THEN 'resolve'
     ELSE 'write' END AS act
@@ -149,8 +152,8 @@ WITH seen AS MATERIALIZED (
          tries = e.tries + 1
   FROM sorted s WHERE e.id = s.id AND s.act IN ('write', 'ask', 'adopt', 'resolve')
 )
-SELECT s.id, s.unit, s.handoff_id, s.step, s.item, s.act, s.optional, s.generation, s.desired, s.digest, s.tries,
-       s.link_id, s.ref, s.record_key, s.owner, s.link_verified, s.link_url, s.wrote, s.failing_since, s.settle_by, s.applied_at,
+SELECT s.id, s.unit, s.handoff_id, s.step, s.item, s.kind, s.act, s.optional, s.generation, s.desired, s.digest, s.tries,
+       s.link_id, s.ref, s.record_key, s.owner, s.link_verified, s.link_url, s.wrote, s.undone, s.failing_since, s.settle_by, s.applied_at,
        l.fence, h.contract, h.version, h.correlation_id, h.traceparent, h.title, h.value_amount, h.value_currency,
        app_now() AS now, %(failing)s::boolean AS failing
 FROM sorted s JOIN leased l ON l.effect_id = s.id JOIN handoff h ON h.id = s.handoff_id
@@ -187,7 +190,7 @@ WITH answer AS (
          AS t(effect_id bigint, fence bigint, state text, wait float8, waits_for text, error text, error_class text, ref text,
               url text, version text, digest text, act text, outcome text, ms integer, differs jsonb, items integer)
 ), mine AS MATERIALIZED (
-  SELECT a.*, e.handoff_id, e.link_id, e.unit, e.step,
+  SELECT a.*, e.handoff_id, e.link_id, e.unit, e.step, e.kind,
          ARRAY(SELECT d.key FROM jsonb_each(e.desired) AS d WHERE a.act IN ('write', 'resolve') AND d.value <> 'null') AS filled
   FROM answer a
   JOIN work w ON w.effect_id = a.effect_id AND w.fence = a.fence
@@ -209,6 +212,7 @@ WITH answer AS (
   UPDATE link l SET ref = m.ref, url = m.url, version = m.version, differs = m.differs, linked_at = coalesce(l.linked_at, app_now()),
          digest = CASE WHEN m.state IN ('applied', 'verified') THEN m.digest ELSE '' END, verified = m.state = 'verified',
          wrote = CASE WHEN l.wrote @> m.filled THEN l.wrote ELSE ARRAY(SELECT unnest(l.wrote) UNION SELECT unnest(m.filled)) END,
+         undone = CASE WHEN m.kind = 'put' AND m.state IN ('applied', 'verified') THEN NULL ELSE l.undone END,
          state = CASE WHEN m.act = 'adopt' THEN 'adopted' WHEN l.state = 'adopted' THEN l.state ELSE 'linked' END
   FROM mine m WHERE l.id = m.link_id AND m.ref <> '' AND m.act <> 'unchanged'
 ), doubted AS (
@@ -290,8 +294,10 @@ UPDATE effect SET state = 'superseded', waits_for = '' WHERE id = ANY(%(ids)s::b
 -- name: supersede_unsent
 -- Whatever these handoffs have not sent yet is not wanted any more.
 WITH gone AS (
-  UPDATE effect SET state = 'superseded', waits_for = '' WHERE handoff_id = ANY(%(handoffs)s::bigint[])
-  AND (state IN ('blocked', 'ready', 'pending') OR (state = 'held' AND applied_at IS NULL)) RETURNING id
+  UPDATE effect e SET state = 'superseded', waits_for = '' WHERE e.handoff_id = ANY(%(handoffs)s::bigint[])
+  AND e.kind NOT IN ('undo', 'look') AND (e.state IN ('blocked', 'ready', 'pending') OR (e.state = 'held' AND e.applied_at IS NULL
+    AND coalesce((SELECT a.outcome <> 'unknown' FROM attempt a WHERE a.effect_id = e.id ORDER BY a.at DESC LIMIT 1), true)))
+  RETURNING e.id
 ), idle AS (
   DELETE FROM work w USING gone g WHERE w.effect_id = g.id
 )

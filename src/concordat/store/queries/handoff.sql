@@ -54,7 +54,9 @@ RETURNING id, contract, subject_id;
 -- name: renew_handoffs
 -- What a new plan says of handoffs that exist.
 UPDATE handoff h SET state = t.state, title = t.title, waits_for = t.waits_for, value_amount = t.amount,
-       value_currency = t.currency, plan_digest = t.digest, changed_at = app_now(), settled_at = NULL
+       value_currency = t.currency, plan_digest = t.digest, changed_at = app_now(), settled_at = NULL,
+       withdrawn_at = CASE WHEN t.state NOT IN ('withdrawing', 'withdrawn') THEN NULL
+                           WHEN h.state IN ('withdrawing', 'withdrawn') THEN h.withdrawn_at ELSE app_now() END
 FROM unnest(%(ids)s::bigint[], %(states)s::text[], %(titles)s::text[], %(waits)s::text[], %(amounts)s::numeric[],
             %(currencies)s::text[], %(digests)s::text[])
      AS t(id, state, title, waits_for, amount, currency, digest)

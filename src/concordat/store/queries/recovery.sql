@@ -49,7 +49,7 @@ SELECT e.id, e.lane_id, app_now(), e.link_id, e.state = 'in_doubt' FROM effect e
 WHERE e.waiting AND e.state IN ('pending', 'in_doubt') AND e.lane_id IS NOT NULL AND NOT EXISTS (SELECT FROM work w WHERE w.effect_id = e.id)
 UNION
 SELECT e.id, e.lane_id, app_now(), e.link_id, e.state = 'sending' FROM handoff h JOIN effect e ON e.handoff_id = h.id
-WHERE h.state IN ('planned', 'converging', 'waiting', 'partial') AND e.state IN ('ready', 'sending') AND e.lane_id IS NOT NULL
+WHERE h.state IN ('planned', 'converging', 'waiting', 'partial', 'withdrawing') AND e.state IN ('ready', 'sending') AND e.lane_id IS NOT NULL
   AND NOT EXISTS (SELECT FROM work w WHERE w.effect_id = e.id)
 ON CONFLICT DO NOTHING RETURNING effect_id;
 
