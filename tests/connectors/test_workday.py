@@ -123,6 +123,37 @@ def test_a_worker_who_left_is_not_deleted(hr: WorkdayConnector, twin: TwinHandle
     assert records[again["id"]].extra["Universal_ID"] == "E1"
 
 
+def test_a_last_day_that_was_entered_long_before_takes_effect_by_itself(hr: WorkdayConnector, twin: TwinHandle):
+    twin.do("terminate", worker="E1", date="2026-11-30")
+    page = hr.changes("worker", None, CTX)
+    [before] = [r for r in page.records if r.ref == "E1"]
+    assert before.fields["active"] is True
+    twin.advance(timedelta(days=7))
+    assert "E1" not in {r.ref for r in hr.changes("worker", "2026-11-30T10:00:00Z", CTX).records}
+    twin.advance(timedelta(days=1))
+    [after] = [r for r in hr.changes("worker", page.cursor, CTX).records if r.ref == "E1"]
+    assert (after.fields["active"], after.version > before.version) == (False, True)
+    assert hr.fetch_source("worker", ["hr:E1"], CTX)[0].version == after.version
+
+
+@pytest.mark.parametrize("column", ["Active", "Employee_ID", "Worker", "Last_Functionally_Updated"])
+def test_a_column_that_is_gone_is_told_and_nobody_is_taken_for_gone(
+    hr: WorkdayConnector, twin: TwinHandle, column: str
+):
+    twin.fault(kind="schema_drift", fields=[column])
+    with pytest.raises(Rejected, match=column):
+        hr.changes("worker", None, CTX)
+
+
+@pytest.mark.parametrize("cut", [{"more": True}, {"more": False}])
+def test_a_report_that_was_cut_off_is_no_report(hr: WorkdayConnector, twin: TwinHandle, cut: dict[str, bool]):
+    twin.fault(kind="partial_batch", members=[2], **cut)
+    with pytest.raises(Unavailable, match="2 of 3"):
+        hr.changes("worker", None, CTX)
+    with pytest.raises(Unavailable, match="slice_weeks"):
+        hr.ask("availability", [{"roles": [role()]}], CTX)
+
+
 def test_the_cursor_moves_and_nothing_is_lost_at_its_edge(hr: WorkdayConnector, twin: TwinHandle):
     first = hr.changes("worker", None, CTX)
     assert first.cursor == "2026-11-23T10:00:00.000Z"

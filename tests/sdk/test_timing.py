@@ -20,9 +20,10 @@ def test_what_is_left_shrinks_and_the_rest_stays():
     assert timed(running) is running
 
 
-def test_when_none_is_left_nothing_is_sent():
+@pytest.mark.parametrize("seconds", [-1, 0, 0.01])
+def test_when_too_little_is_left_nothing_is_sent(seconds: float):
     with pytest.raises(Unavailable):
-        left(timed(CallContext(correlation_id="c-1", timeout=0)))
+        left(timed(CallContext(correlation_id="c-1", timeout=seconds)))
 
 
 def test_a_context_without_a_clock_is_left_alone():

@@ -110,7 +110,9 @@ class Rpc:
         """
         arguments = (list(domain), 0, limit, [["id", "ASC"]], list(fields))
         rows = self.call(ctx, model, "search_read", *arguments, write=False, context=context)
-        return list(rows)
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise Unavailable(f"{self._connection}: {model}.search_read gave no records")
+        return rows
 
     def close(self) -> None:
         """Close the sockets. The session stays valid at the server until it times out there."""
@@ -160,6 +162,8 @@ class _Session:
             said = _send(self.http, ctx, self.path, "common.db.login", params, write=False).result
         except Missing as error:
             raise AuthRevoked(f"{self.http.connection}: no database {self.database!r} there") from error
+        if not isinstance(said, list) or len(said) < 2:
+            raise AuthRevoked(f"{self.http.connection}: the login gave no session")
         number, token = said[0], said[1]
         secret = base64.b64encode(f"{self.user}:{number}:{token}".encode()).decode()
         headers = {"authorization": f"Session {secret}"}
@@ -196,8 +200,13 @@ def _send(
         kind = UnknownOutcome if write else Unavailable
         raise kind(f"{http.connection}: the answer is no JSON-RPC: {answer.text[:80]!r}", status=answer.status)
     if "error" in said:
-        raise fault_error(said["error"], connection=http.connection, write=write)
-    return Said(result=decode(said.get("result")), at=_clock(answer))
+        fault = said["error"] if isinstance(said["error"], list) else [str(said["error"])]
+        raise fault_error(fault, connection=http.connection, write=write)
+    try:
+        return Said(result=decode(said.get("result")), at=_clock(answer))
+    except (LookupError, ValueError, TypeError, ArithmeticError) as error:
+        kind = UnknownOutcome if write else Unavailable
+        raise kind(f"{http.connection}: the answer cannot be decoded: {type(error).__name__} {error}") from error
 
 
 def _clock(answer: Answer) -> datetime | None:

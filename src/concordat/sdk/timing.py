@@ -13,7 +13,10 @@ from dataclasses import dataclass, replace
 from concordat.errors import Unavailable
 from concordat.sdk.spec import CallContext
 
-__all__ = ["left", "timed"]
+__all__ = ["LEAST", "left", "timed"]
+
+LEAST = 0.05
+"""Seconds below which a request is not begun: it would be sent and given up, and leave doubt for nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,10 +35,10 @@ def timed(ctx: CallContext) -> CallContext:
 
 
 def left(ctx: CallContext) -> CallContext:
-    """Give the context with the seconds that remain. Raises `Unavailable` when there are none: nothing is sent."""
+    """Give the context with the seconds that remain. Raises `Unavailable` when there are too few: nothing is sent."""
     if not isinstance(ctx, _Timed):
         return ctx
     seconds = ctx.until - time.monotonic()
-    if seconds <= 0:
+    if seconds < LEAST:
         raise Unavailable("The call's time is over; the next request was not sent.")
     return replace(ctx, timeout=seconds)

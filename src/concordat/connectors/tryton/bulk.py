@@ -14,7 +14,7 @@ from typing import Any
 
 from concordat.connectors.tryton.desk import Desk, Row
 from concordat.connectors.tryton.kinds import Kind
-from concordat.errors import Duplicate, Missing, Rejected, VendorError, VersionConflict
+from concordat.errors import Duplicate, Missing, Rejected, UnknownOutcome, VendorError, VersionConflict
 from concordat.sdk.spec import WriteIntent, WriteResult
 
 __all__ = ["write"]
@@ -102,6 +102,8 @@ def _present(desk: Desk, kind: Kind, intents: Sequence[WriteIntent]) -> dict[str
 def _creator(desk: Desk, kind: Kind) -> Callable[[list[_Item]], Results]:
     def create(items: list[_Item]) -> Results:
         numbers = desk.write(kind.model, "create", [item.values for item in items])
+        if not isinstance(numbers, list) or len(numbers) != len(items):
+            raise UnknownOutcome(f"Tryton made {len(items)} records and named {numbers!r}.")
         return {item.position: _done(kind, number, "created") for item, number in zip(items, numbers, strict=True)}
 
     return create

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
 from concordat.connectors.tryton import bulk, feed
 from concordat.connectors.tryton.desk import Desk, Row
@@ -14,13 +13,12 @@ from concordat.connectors.tryton.kinds import Kind
 from concordat.connectors.tryton.works import target_id
 from concordat.errors import Rejected
 from concordat.sdk.rpc import Rpc
+from concordat.sdk.serving import Unserved, by_key, parts, unserved
 from concordat.sdk.spec import (
-    Answer,
     CallContext,
     ChangePage,
     JsonObject,
     Observed,
-    Push,
     SourceRecord,
     WriteIntent,
     WriteResult,
@@ -34,7 +32,7 @@ def connect(settings: TrytonSettings, *, connection: str) -> TrytonConnector:
     return TrytonConnector(settings, connection=connection)
 
 
-class TrytonConnector:
+class TrytonConnector(Unserved):
     """One connection to Tryton. Keeps a session and look-ups, both of which it can win back."""
 
     facts = FACTS
@@ -80,11 +78,9 @@ class TrytonConnector:
     def find(self, object_: str, record_keys: Sequence[str], ctx: CallContext) -> Mapping[str, Sequence[Observed]]:
         """Look record keys up in the unique column; archived records count."""
         desk, kind = Desk(self._rpc, ctx), self._kind(object_)
-        found: dict[str, list[Observed]] = {}
-        for part in _parts(record_keys):
-            for row in kind.read(desk, [kind.key, "in", part]):
-                found.setdefault(row[kind.key], []).append(kind.observed(desk, row))
-        return found
+        asked = parts(list(dict.fromkeys(record_keys)), READ_BATCH)
+        rows = (row for part in asked for row in kind.read(desk, [kind.key, "in", part]))
+        return by_key((kind.observed(desk, row) for row in rows), record_keys)
 
     def match(self, object_: str, fields: JsonObject, ctx: CallContext) -> Sequence[Observed]:
         """Find look-alikes: a client by tax number or name, a work by name within its client or project."""
@@ -98,37 +94,19 @@ class TrytonConnector:
         desk, kind = Desk(self._rpc, ctx), self._kind(object_)
         return [kind.observed(desk, row) for row in _by_id(desk, kind, refs)]
 
-    def ask(self, question: str, questions: Sequence[JsonObject], ctx: CallContext) -> Sequence[Answer]:
-        """Refuse: Tryton answers no questions yet."""
-        del questions, ctx
-        _unserved(f"the question {question!r}")
-
-    def decode_push(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Push:
-        """Refuse: Tryton sends nothing by itself."""
-        del headers, body, now
-        _unserved("pushes")
-
     def close(self) -> None:
         """Close the sockets."""
         self._rpc.close()
 
     def _kind(self, object_: str) -> Kind:
         if object_ not in self._kinds:
-            _unserved(f"a {object_}")
+            unserved(FACTS, f"a {object_}")
         return self._kinds[object_]
-
-
-def _unserved(what: str) -> NoReturn:
-    raise Rejected(f"Tryton does not serve {what} here.")
 
 
 def _by_id(desk: Desk, kind: Kind, refs: Sequence[str]) -> list[Row]:
     numbers = [int(ref) for ref in refs if ref.isdigit()]
-    return [row for part in _parts(numbers) for row in kind.read(desk, ["id", "in", part])]
-
-
-def _parts(values: Sequence[Any]) -> list[list[Any]]:
-    return [list(values[at : at + READ_BATCH]) for at in range(0, len(values), READ_BATCH)]
+    return [row for part in parts(numbers, READ_BATCH) for row in kind.read(desk, ["id", "in", part])]
 
 
 def _alike(object_: str, fields: JsonObject) -> list[Any]:

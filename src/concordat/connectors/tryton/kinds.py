@@ -12,6 +12,7 @@ from concordat.connectors.tryton.desk import Desk, Row
 from concordat.connectors.tryton.directory import Company, Directory
 from concordat.connectors.tryton.facts import FACTS, MODELS
 from concordat.errors import Rejected
+from concordat.sdk.serving import holding
 from concordat.sdk.spec import JsonObject, Observed, WriteIntent
 
 __all__ = ["Kind"]
@@ -80,7 +81,7 @@ class Kind:
 
     def creation(self, desk: Desk, intent: WriteIntent, parents: Parents) -> dict[str, Any]:
         """Give the values of a new record. `Rejected` names what Tryton cannot hold."""
-        fields = self._known(intent.fields)
+        fields = holding(FACTS, FACTS.targets[self.object], intent.fields)
         return {self.key: intent.record_key, **self._values(desk, fields, None, parents)}
 
     def change(self, desk: Desk, intent: WriteIntent, row: Row) -> dict[str, Any]:
@@ -88,7 +89,7 @@ class Kind:
         if intent.operation != "put":
             return self._moved(desk, intent.operation, row)
         present = self.document(desk, row)
-        wanted = self._known(intent.fields)
+        wanted = holding(FACTS, FACTS.targets[self.object], intent.fields)
         differing = {name: value for name, value in wanted.items() if not _same(name, value, present[name])}
         return self._values(desk, differing, row, {}) if differing else {}
 
@@ -121,13 +122,6 @@ class Kind:
         if self.object == "client":
             return not row["active"]
         return bool(row["status."]["name"] == self.directory.status_names["archived"])
-
-    def _known(self, fields: JsonObject) -> JsonObject:
-        """Refuse what is not declared."""
-        for name in fields:
-            if name not in FACTS.targets[self.object].fields:
-                raise Rejected(f"Tryton keeps no {name} of a {self.object}.", field=name)
-        return fields
 
 
 _STATUS_AFTER = {"hold": "on_hold", "reactivate": "active", "archive": "archived"}

@@ -26,6 +26,8 @@ FIELDS = [
     "party.name", "party.code", "parent.name", "parent.number", "currency.code",
 ]  # fmt: skip
 
+ALWAYS = frozenset({"name", "status", "entity", "currency"})
+"""Required of a work, or told by its company."""
 _HOUR = 3_600_000_000
 """Microseconds."""
 
@@ -60,8 +62,11 @@ def values(
     """Write these fields as Tryton's values; `row` is the work as it is, or None for a new one.
 
     `company` is where the work is booked; `status` finds a work status by its canonical word. `Rejected`
-    names the field that Tryton cannot hold.
+    names the field that Tryton cannot hold, or always has.
     """
+    for name in sorted(ALWAYS & fields.keys()):
+        if not fields[name]:
+            raise Rejected(f"A {object_} in Tryton always has a {name}: it cannot be emptied.", field=name)
     made = {key: value for name in fields for key, value in _translate(name, fields[name], company).items()}
     if fields.get("status"):
         made |= _status(fields["status"], status)

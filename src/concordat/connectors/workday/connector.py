@@ -11,6 +11,7 @@ from concordat.connectors.workday.facts import AVAILABILITY, FACTS, OVERLAP, Wor
 from concordat.connectors.workday.workers import managers_first, moment, worker
 from concordat.errors import Rejected, ResyncRequired, VendorError
 from concordat.sdk.records import each
+from concordat.sdk.serving import parts
 from concordat.sdk.spec import (
     Answer,
     CallContext,
@@ -71,10 +72,10 @@ class WorkdayConnector:
     def fetch_source(self, object_: str, refs: Sequence[str], ctx: CallContext) -> Sequence[SourceRecord]:
         """Present state of these workers."""
         _only_workers(object_)
-        parts = [refs[start : start + REFS] for start in range(0, len(refs), REFS)]
-        prompts = [{"Workers!Employee_ID": "!".join(part)} for part in parts]
+        wanted = list(dict.fromkeys(ref.removeprefix(f"{self._connection}:") for ref in refs))
+        prompts = [{"Workers!Employee_ID": "!".join(part)} for part in parts(wanted, REFS)]
         rows = self._desk.run_all(ctx, self._settings.workers_report, prompts)
-        return [record for record in self._workers(rows) if record.ref in refs]
+        return [record for record in self._workers(rows) if record.ref in wanted]
 
     def _workers(self, rows: Sequence[Row]) -> list[SourceRecord]:
         made = each(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +12,7 @@ from concordat.errors import Rejected, Unavailable
 from concordat.sdk.auth import Anonymous, Basic, CachedToken, RefreshToken, token_errors
 from concordat.sdk.rest import Auth, Http
 from concordat.sdk.spec import CallContext
+from concordat.sdk.timing import left, timed
 
 __all__ = ["Desk", "Row", "text"]
 
@@ -43,18 +42,21 @@ class Desk:
         rows = answer.json.get("Report_Entry") if isinstance(answer.json, Mapping) else None
         if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
             raise Unavailable(f"{self.connection}: {report} answered without Report_Entry")
+        self._whole(answer.json, rows, report)
         return rows
+
+    def _whole(self, head: Mapping[str, Any], rows: Sequence[Row], report: str) -> None:
+        """Refuse a report that Workday cut off (src: schemas.apis.io, workday-reporting ReportResponse)."""
+        total = str(head.get("Report_Total_Rows") or "")
+        short = total.isdigit() and int(total) > len(rows)
+        if short or str(head.get("Report_Has_More_Rows") or "").lower() in {"1", "true"}:
+            many = f"{len(rows)} of {total or 'more'} rows"
+            raise Unavailable(f"{self.connection}: {report} was cut off after {many}; narrow it, or its `slice_weeks`")
 
     def run_all(self, ctx: CallContext, report: str, prompts: Sequence[Mapping[str, str]]) -> list[Row]:
         """Run one report several times, within the time of one call."""
-        until = time.monotonic() + ctx.timeout
-        rows: list[Row] = []
-        for one in prompts:
-            left = until - time.monotonic()
-            if left <= 0:
-                raise Unavailable(f"{self.connection}: {report} took longer than the call may take")
-            rows += self.run(replace(ctx, timeout=left), report, one)
-        return rows
+        ctx = timed(ctx)
+        return [row for one in prompts for row in self.run(left(ctx), report, one)]
 
     def _auth(self) -> Auth:
         said = self.settings

@@ -38,7 +38,8 @@ def worker(row: Row, settings: WorkdaySettings, connection: str) -> SourceRecord
     report = settings.workers_report
     ref = text(row, "Employee_ID", report=report)
     updated = moment(text(row, "Last_Functionally_Updated", report=report))
-    manager = text(row, "Manager_ID")
+    manager, last = text(row, "Manager_ID"), text(row, "Termination_Date")
+    active = text(row, "Active", report=report) in {"1", "true"}
     fields: dict[str, Any] = {
         "number": ref,
         "name": text(row, "Worker", report=report),
@@ -49,15 +50,15 @@ def worker(row: Row, settings: WorkdaySettings, connection: str) -> SourceRecord
         "entity": _entity(text(row, "Company"), settings),
         "location": text(row, "Location") or None,
         "cost_centre": text(row, "Cost_Center") or None,
-        "active": text(row, "Active") in {"1", "true"},
+        "active": active,
         "available_minutes_per_week": _minutes(text(row, "Scheduled_Weekly_Hours")),
         "manager": f"{connection}:{manager}" if manager else None,
-        "employments": _employments(row, settings, last=text(row, "Termination_Date")),
+        "employments": _employments(row, settings, last=last),
     }
     return SourceRecord(
         object="worker",
         ref=ref,
-        version=f"{_version(updated)}|{text(row, 'Effective_Date') or '0000-00-00'}",
+        version=_version(updated, text(row, "Effective_Date"), left=bool(last) and not active),
         changed_at=updated,
         fields={name: value for name, value in fields.items() if value is not None},
         extra={name: value for name, value in row.items() if name not in KNOWN},
@@ -93,9 +94,14 @@ def moment(said: str) -> datetime:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
 
 
-def _version(at: datetime) -> str:
-    """Write the moment so that texts are in the order of time; the effective date tells a row in force from before."""
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _version(at: datetime, effective: str, *, left: bool) -> str:
+    """Write the moment so that texts are in the order of time.
+
+    The effective date behind it tells a row in force from before, `left` one whose last day is over: neither is entered
+    on its day.
+    """
+    entered = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{entered}|{effective or '0000-00-00'}{'|left' if left else ''}"
 
 
 def _entity(company: str, settings: WorkdaySettings) -> str | None:

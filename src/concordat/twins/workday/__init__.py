@@ -8,6 +8,10 @@ rate limits of api-evangelist/workday-business-processes (citing developer.workd
 * All values are text, truth is "1" and "0"; a column that is empty is left out of its row.
 * Rows are effective-dated: a hire or a change entered today may hold from next month on. A row keeps its
   moment of entry when it comes into force, so a report by moment of entry alone misses that day.
+* A last day is entered beforehand: the worker is active until it is over, and no moment of entry marks the day after.
+* A report longer than one answer is cut off and says so, by Report_Has_More_Rows and Report_Total_Rows (src:
+  schemas.apis.io, workday-reporting ReportResponse); `partial_batch` leaves `members` of the rows out (with `more`:
+  false the total alone tells).
 * A rehire is the same person (Universal_ID) with a new Employee_ID; a rescinded row was never there.
 * Too many calls: 429 without Retry-After; SOAP says the same with a 500 and a fault in XML, and so does RaaS
   behind some gateways. A missing permission is a 404.
@@ -21,7 +25,7 @@ The reports (their names are options `workers_report`, `availability_report`):
 
 Options: `tenant`, `owner`, `user`, `password`, `client_id`, `client_secret`, `refresh_token`, `token_seconds`,
 `workers_report`, `availability_report`, `per_minute`. Faults of its own: `quota_exhausted` (429; with
-`"soap": true` the 500), `schema_drift` (`fields` are left out), `stale_read`, `token_expires_after`,
+`"soap": true` the 500), `partial_batch`, `schema_drift` (`fields` are left out), `stale_read`, `token_expires_after`,
 `clock_skew`. Acts: hire, change, terminate, rehire, rescind, book, free.
 """
 
@@ -135,7 +139,16 @@ class _Tenant:
         fault = self.twin.fault("schema_drift", call)
         gone = set(fault.args.get("fields", ())) if fault else set()
         shown = [{k: v for k, v in row.items() if v not in ("", []) and k not in gone} for row in rows]
-        return Reply({"Report_Entry": shown})
+        return Reply(self._cut(call, shown))
+
+    def _cut(self, call: Call, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        fault = self.twin.fault("partial_batch", call)
+        if fault is None or not rows:
+            return {"Report_Entry": rows}
+        gone = {int(n) % len(rows) for n in fault.args.get("members", [-1])}
+        kept = [row for number, row in enumerate(rows) if number not in gone]
+        more = {"Report_Has_More_Rows": True} if fault.args.get("more", True) else {}
+        return {"Report_Entry": kept, "Report_Total_Rows": len(rows), **more}
 
     def _rows(self, report: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
         runs = {

@@ -105,9 +105,10 @@ class People:
         return int(sum(max(worked(worker, d) - self.booked(ref, d), Decimal(0)) for d in days))
 
     def touched(self, record: Record, since: datetime) -> bool:
-        """Say whether a worker changed, or a dated row came into force, since a moment."""
+        """Say whether a worker changed, a dated row came into force, or a last day was over, since a moment."""
         if record.changed_at >= since:
             return True
-        today = self.twin.now().date().isoformat()
-        first = since.date().isoformat()
-        return any(first <= row["effective"] <= today for row in record.fields["employments"])
+        last = record.fields.get("termination_date")
+        days = [row["effective"] for row in record.fields["employments"]]
+        days += [(date.fromisoformat(last) + timedelta(days=1)).isoformat()] if last else []
+        return any(since.date().isoformat() <= day <= self.twin.now().date().isoformat() for day in days)
