@@ -287,7 +287,11 @@ def test_a_dropped_field_is_seen_when_read_back(psa: KantataConnector, twin: Twi
 
 def test_two_under_one_key_are_nobodys_to_choose_from(psa: KantataConnector, twin: TwinHandle):
     made(psa)
-    body = {"title": "copy", "external_reference": {"service_name": "concordat", "service_model": "project"}}
+    body = {
+        "title": "copy",
+        "price": 0,
+        "external_reference": {"service_name": "concordat", "service_model": "project"},
+    }
     body["external_reference"] = {**body["external_reference"], "service_model_ref": KEY}  # type: ignore[dict-item]
     headers = {"authorization": "Bearer kantata-token"}
     httpx.post(f"{twin.url}/api/v1/workspaces", json={"workspace": body}, headers=headers, trust_env=False)
@@ -368,3 +372,12 @@ def test_an_html_page_is_no_answer(psa: KantataConnector, twin: TwinHandle):
     twin.fault(kind="html_error_page", status=200, object="workspaces", operation="search", nth=1)
     with pytest.raises(Unavailable):
         psa.find("project", [KEY], CTX)
+
+
+def test_it_says_what_people_have_put_on_a_project(psa: KantataConnector, twin: TwinHandle):
+    ref = made(psa)
+    asked = [{"object": "project", "ref": ref}]
+    assert psa.ask("usage", asked, CTX)[0].detail == {"has_time": False, "hours": "0"}
+    twin.do("log_time", id=ref, date="2026-12-01", minutes=90)
+    assert psa.ask("usage", asked, CTX)[0].detail == {"has_time": True, "hours": "1.5"}
+    assert not psa.ask("usage", [{"object": "client", "ref": "7"}], CTX)[0].met

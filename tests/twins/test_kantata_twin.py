@@ -28,7 +28,7 @@ def api(kantata: TwinHandle) -> Iterator[httpx.Client]:
 
 
 def made(api: httpx.Client, **fields: Any) -> str:
-    answer = api.post("workspaces.json", json={"workspace": {"title": "Apollo", **fields}})
+    answer = api.post("workspaces.json", json={"workspace": {"title": "Apollo", "price": 0, **fields}})
     assert answer.status_code == 200, answer.text
     return str(answer.json()["results"][0]["id"])
 
@@ -137,7 +137,7 @@ def test_references_are_created_or_updated_one_per_service(api: httpx.Client):
 def test_all_validation_errors_come_at_once(api: httpx.Client):
     said = api.post("workspaces", json={"workspace": {"creator_role": "boss", "start_date": "soon"}})
     assert said.status_code == 422
-    assert {row["field"] for row in said.json()["errors"]} == {"title", "creator_role", "start_date"}
+    assert {row["field"] for row in said.json()["errors"]} == {"title", "creator_role", "start_date", "price"}
     assert said.json()["errors"][0]["type"] == "validation"
     assert api.post("workspaces", json={"title": "bare"}).status_code == 400
     assert api.post("workspaces", content=b"{", headers={"content-type": "application/json"}).status_code == 400
@@ -167,7 +167,8 @@ def test_a_dropped_reference_is_not_there(api: httpx.Client, kantata: TwinHandle
 
 
 def test_custom_values_go_in_inline_and_are_overridden(api: httpx.Client):
-    fields = {row["name"]: fid for fid, row in api.get("custom_fields").json()["custom_fields"].items()}
+    rows = api.get("custom_fields", params={"subject_type": "Workspace"}).json()["custom_fields"]
+    fields = {row["name"]: fid for fid, row in rows.items()}
     hours = int(fields["Budget hours"])
     wid = made(api, custom_fields=[{"custom_field_id": hours, "value": "120.0"}])
     body = {"subject_type": "Workspace", "subject_id": int(wid), "custom_field_id": hours, "value": "130.0"}

@@ -33,6 +33,13 @@ Found = tuple[Sheet, Row]
 INCLUDE: Mapping[str, Mapping[str, str]] = {"project": projects.INCLUDE, "contract_line": lines.INCLUDE}
 
 
+ALWAYS: Mapping[str, frozenset[str]] = {
+    "project": frozenset({"name", "status", "currency"}),
+    "contract_line": frozenset({"name", "project"}),
+}
+"""Fields that cannot be emptied."""
+
+
 def connect(settings: KantataSettings, *, connection: str) -> KantataConnector:
     """Make a connector; the first call opens the first socket."""
     return KantataConnector(settings, connection)
@@ -88,7 +95,7 @@ class KantataConnector:
     def match(self, object_: str, fields: JsonObject, ctx: CallContext) -> Sequence[Observed]:
         """Give what has the same title, case aside, and the same client or project; its key says whose it is."""
         name = str(fields.get("name") or "").strip()
-        project = reference(fields.get("project"))
+        project = reference(fields.get("project"), "project")
         if not name or (object_ == "contract_line" and not project):
             return []
         narrow = {"matching": name} if object_ == "project" else {"workspace_id": project}
@@ -133,11 +140,19 @@ class KantataConnector:
     def _written(self, intent: WriteIntent, ctx: CallContext) -> WriteResult:
         try:
             _fits(intent)
-            return self._act(intent, ctx) if intent.operation != "put" else self._put(intent, ctx)
-        except VendorError as error:
-            if isinstance(error, Rejected):
+            try:
+                return self._done(intent, ctx)
+            except Rejected as error:
+                if not _outdated(error):
+                    raise
                 self._groups.forget()
+                self._desk.forget()
+                return self._done(intent, ctx)
+        except VendorError as error:
             return WriteResult(ref=intent.ref, error=error)
+
+    def _done(self, intent: WriteIntent, ctx: CallContext) -> WriteResult:
+        return self._put(intent, ctx) if intent.operation == "put" else self._act(intent, ctx)
 
     def _put(self, intent: WriteIntent, ctx: CallContext) -> WriteResult:
         kind = self._kind(intent.object)
@@ -171,12 +186,14 @@ class KantataConnector:
         return ours[0] if ours else None
 
     def _by_id(self, object_: str, refs: Sequence[str], ctx: CallContext) -> list[Found]:
-        wanted = [ref for ref in refs if ref.isdigit()]
-        if not wanted:
-            return []
-        params = {**INCLUDE[object_], "only": ",".join(wanted)}
-        sheet = self._desk.read(ctx, COLLECTIONS[object_], params)
-        return [(sheet, row) for row in sheet.rows]
+        bare = (ref.rpartition(":")[2] for ref in refs)
+        wanted = list(dict.fromkeys(ref for ref in bare if ref.isascii() and ref.isdigit()))
+        found: list[Found] = []
+        for start in range(0, len(wanted), READ_BATCH):
+            params = {**INCLUDE[object_], "only": ",".join(wanted[start : start + READ_BATCH])}
+            sheet = self._desk.read(ctx, COLLECTIONS[object_], params)
+            found += [(sheet, row) for row in sheet.rows]
+        return found
 
     def _by_key(self, object_: str, keys: Sequence[str], ctx: CallContext) -> list[Found]:
         found: list[Found] = []
@@ -235,6 +252,14 @@ def _fits(intent: WriteIntent) -> None:
     strange = sorted(set(intent.fields) - facts.fields) if intent.operation == "put" else []
     if strange:
         raise Rejected(f"Kantata has no place for: {', '.join(strange)}.", field=strange[0])
+    empty = [name for name in sorted(ALWAYS[intent.object] & intent.fields.keys()) if intent.fields[name] is None]
+    if empty and intent.operation == "put":
+        raise Rejected(f"A {intent.object} in Kantata always has: {', '.join(empty)}.", field=empty[0])
+
+
+def _outdated(error: Rejected) -> bool:
+    """Say whether what we remember of groups and custom fields may be why: people take them away and make others."""
+    return error.status == 422 and any(word in error.message for word in ("workspace_group", "custom_field"))
 
 
 def _alike(wanted: JsonObject, held: JsonObject) -> bool:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from concordat.connectors.kantata.errors import translate
 from concordat.connectors.kantata.facts import KantataSettings
-from concordat.errors import Busy, Unavailable, UnknownOutcome
+from concordat.errors import AuthRevoked, Busy, Rejected, Unavailable, UnknownOutcome
 from concordat.sdk.auth import Bearer
 from concordat.sdk.rest import Answer, Http
 from concordat.sdk.spec import CallContext
 
-__all__ = ["Desk", "Row", "Sheet", "held", "timed"]
+__all__ = ["Desk", "Row", "Sheet", "held", "need", "timed"]
 
 Row = Mapping[str, Any]
 PAGE = "200"
+PROJECT = "Workspace"
+TURNS = 3
+"""How often a list that shifts is read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +60,14 @@ def held(lock: threading.Lock, ctx: CallContext) -> Iterator[None]:
         lock.release()
 
 
+def need(row: Row, *names: str) -> None:
+    """Raise `Unavailable` where an attribute did not come: it is not empty, it is unknown."""
+    gone = next((name for name in names if name not in row), None)
+    if gone is not None:
+        says = "was it renamed, or is it hidden from Concordat's user?"
+        raise Unavailable(f"Kantata answered without {gone} ({row.get('id')}): {says}", code="attribute")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sheet:
     """One answer. Rows come in the order of `results`; the maps by id also hold side-loaded strangers."""
@@ -65,15 +76,28 @@ class Sheet:
     collection: str
 
     @property
+    def refs(self) -> list[str]:
+        """Ids of what was asked for."""
+        return [str(r["id"]) for r in self.said["results"] if r["key"] == self.collection]
+
+    @property
     def rows(self) -> list[Row]:
-        """What was asked for."""
-        refs = [str(r["id"]) for r in self.said["results"] if r["key"] == self.collection]
-        return [row for ref in refs if (row := self.side(self.collection, ref)) is not None]
+        """What was asked for. Raises `Unavailable` where a result is named and not shown: it is not absent."""
+        found = [(ref, self.side(self.collection, ref)) for ref in self.refs]
+        hidden = [ref for ref, row in found if row is None]
+        if hidden:
+            raise Unavailable(f"Kantata names {self.collection} {hidden[0]} and does not show it")
+        return [row for _, row in found if row is not None]
+
+    @property
+    def count(self) -> int:
+        """How many rows the whole list has."""
+        return int(self.said.get("count") or len(self.refs))
 
     @property
     def pages(self) -> int:
         """How many pages there are."""
-        return int((self.said.get("meta") or {}).get("page_count") or 1)
+        return int((self.said.get("meta") or {}).get("page_count") or -(-self.count // int(PAGE)) or 1)
 
     def side(self, collection: str, ref: Any) -> Row | None:
         """Give one row that came along."""
@@ -108,41 +132,64 @@ class Desk:
         answer = self._http.send(_left(ctx), "GET", f"/{collection}.json", params=query, write=False)
         return self._sheet(answer, collection, write=False)
 
-    def all(self, ctx: CallContext, collection: str, params: Mapping[str, str]) -> Iterator[Sheet]:
-        """Every page of a list that is not expected to be long."""
-        number, last = 1, 1
-        while number <= last:
-            sheet = self.read(ctx, collection, {**params, "page": str(number)})
-            yield sheet
-            number, last = number + 1, sheet.pages
+    def all(self, ctx: CallContext, collection: str, params: Mapping[str, str]) -> Sequence[Sheet]:
+        """Every page of a list that is not expected to be long.
+
+        A row that changes or goes between two pages moves others across their border: such a list is read again
+        until it is whole, or twice the same. Raises `Unavailable` where it does not come to rest.
+        """
+        before: list[str] = []
+        for _ in range(TURNS):
+            sheets = self._turn(ctx, collection, params)
+            refs = [ref for sheet in sheets for ref in sheet.refs]
+            whole = len({sheet.count for sheet in sheets}) == 1 and len(set(refs)) == sheets[0].count
+            if len(sheets) == 1 or whole or refs == before:
+                return sheets
+            before = refs
+        raise Unavailable(f"{self.connection}: the list of {collection} changed each time it was read")
+
+    def _turn(self, ctx: CallContext, collection: str, params: Mapping[str, str]) -> list[Sheet]:
+        sheets = [self.read(ctx, collection, {**params, "page": "1"})]
+        while len(sheets) < sheets[-1].pages:
+            sheets.append(self.read(ctx, collection, {**params, "page": str(len(sheets) + 1)}))
+        return sheets
 
     def create(self, ctx: CallContext, collection: str, body: Mapping[str, Any]) -> str:
         """Make one object; give its id."""
         answer = self._http.send(_left(ctx), "POST", f"/{collection}.json", json=body, write=True)
-        rows = self._sheet(answer, collection, write=True).rows
-        if not rows:
+        refs = self._sheet(answer, collection, write=True).refs
+        if not refs:
             raise UnknownOutcome(f"{self.connection}: created, but the answer names nothing")
-        return str(rows[0]["id"])
+        return refs[0]
 
     def update(self, ctx: CallContext, collection: str, ref: str, body: Mapping[str, Any]) -> None:
         """Change one object; a repeat changes nothing more."""
         path = f"/{collection}/{ref}"
-        answer = self._http.send(_left(ctx), "PUT", path, json=body, write=True, idempotent=True)
+        with _one_record():
+            answer = self._http.send(_left(ctx), "PUT", path, json=body, write=True, idempotent=True)
         self._sheet(answer, collection, write=True)
 
     def clear(self, ctx: CallContext, value: str) -> None:
         """Take one custom value away."""
         path = f"/custom_field_values/{value}"
-        self._http.send(_left(ctx), "DELETE", path, write=True, idempotent=True, allow={404})
+        with _one_record():
+            self._http.send(_left(ctx), "DELETE", path, write=True, idempotent=True, allow={404})
+
+    def forget(self) -> None:
+        """Remember no custom field: an administrator may have made one anew."""
+        self._fields = {}
 
     def custom_fields(self, ctx: CallContext, *names: str) -> Mapping[str, int]:
-        """Ids of the account's custom fields by name; read again while one of `names` is not among them."""
+        """Ids of projects' custom fields by name; read again while one of `names` is not among them.
+
+        Tasks, groups and users may have fields of the same name (src: OpenAPI, `subject_type` of custom_fields).
+        """
         if all(name in self._fields for name in names):
             return self._fields
         with held(self._lock, ctx):
             if any(name and name not in self._fields for name in names):
-                sheets = self.all(ctx, "custom_fields", {})
-                rows = [row for sheet in sheets for row in sheet.rows]
+                sheets = self.all(ctx, "custom_fields", {"subject_type": PROJECT})
+                rows = [row for sheet in sheets for row in sheet.rows if row.get("subject_type", PROJECT) == PROJECT]
                 self._fields = {str(row["name"]): int(row["id"]) for row in rows}
             return self._fields
 
@@ -152,7 +199,24 @@ class Desk:
 
     def _sheet(self, answer: Answer, collection: str, *, write: bool) -> Sheet:
         said = answer.json
-        if not isinstance(said, Mapping) or not isinstance(said.get("results"), list):
+        if not isinstance(said, Mapping) or not _named(said.get("results")):
             kind = UnknownOutcome if write else Unavailable
             raise kind(f"{self.connection}: this is no answer of Kantata's: {answer.text[:80]!r}")
         return Sheet(said=said, collection=collection)
+
+
+@contextmanager
+def _one_record() -> Iterator[None]:
+    """Read a 403: one record that the user may not change is no reason to stop the connection."""
+    try:
+        yield
+    except AuthRevoked as error:
+        if error.status != 403:
+            raise
+        raise Rejected(error.message, code="forbidden", status=403) from error
+
+
+def _named(results: Any) -> bool:
+    return isinstance(results, list) and all(
+        isinstance(row, Mapping) and {"key", "id"} <= row.keys() for row in results
+    )

@@ -12,6 +12,7 @@ from concordat.errors import (
     Missing,
     RateLimited,
     Rejected,
+    Retriable,
     Unavailable,
     UnknownOutcome,
     VendorError,
@@ -65,7 +66,10 @@ def translate(answer: Answer, write: bool) -> VendorError | None:  # noqa: FBT00
         return (UnknownOutcome if write else Unavailable)(message, status=answer.status)
     kind = STATUS.get(answer.status)
     code = str(rows[0].get("type", "")) if rows else ""
-    return kind(message, code=code, status=answer.status) if kind else None
+    error = kind(message, code=code, status=answer.status) if kind else None
+    if isinstance(error, Retriable):
+        error.retry_after = answer.retry_after
+    return error
 
 
 def _validation(rows: list[Mapping[str, Any]], message: str) -> VendorError:

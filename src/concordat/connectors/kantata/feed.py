@@ -1,8 +1,8 @@
 """Projects that changed since a cursor: a sweeping poll, as Kantata pushes nothing.
 
-A cursor is `instant` between sweeps and `instant|page` inside one. A page that ends later than it began moves
-the instant on, so rows that change meanwhile shift nothing out of sight; a page number counts only among rows
-of the same second.
+A cursor is `instant` between sweeps and `instant|` inside one. Only first pages are read, and a page that ends
+later than it began moves the instant on, so rows that change meanwhile shift nothing out of sight. Where one second
+fills a page and more, that second is read whole.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from concordat.connectors.kantata.desk import Desk, Row, Sheet
+from concordat.connectors.kantata.desk import Desk, Row, Sheet, need
 from concordat.connectors.kantata.facts import OVERLAP
 from concordat.connectors.kantata.projects import INCLUDE, Projects
 from concordat.connectors.kantata.values import instant, instant_text
@@ -27,16 +27,18 @@ SECOND = timedelta(seconds=1)
 
 def changes(desk: Desk, projects: Projects, cursor: str | None, ctx: CallContext) -> ChangePage:
     """One page, oldest first."""
-    after, page = _start(cursor)
-    params = {**INCLUDE, "updated_after": instant_text(after), "order": "updated_at:asc", "page": str(page)}
-    sheet = desk.read(ctx, "workspaces", params)
-    records = source_records(projects, [(sheet, row) for row in sheet.rows])
-    last = max((record.changed_at for record in records if record.changed_at), default=None)
-    if sheet.pages <= page:
-        return ChangePage(records=records, cursor=instant_text(max(last or after, _floor(cursor, after))))
-    if last is not None and last - SECOND > after:
-        return ChangePage(records=records, cursor=f"{instant_text(last - SECOND)}|1", more=True)
-    return ChangePage(records=records, cursor=f"{instant_text(after)}|{page + 1}", more=True)
+    after = _start(cursor)
+    params = {**INCLUDE, "updated_after": instant_text(after), "order": "updated_at:asc"}
+    sheets: Sequence[Sheet] = [desk.read(ctx, "workspaces", params)]
+    last = max((_stamp(row) for row in sheets[0].rows), default=after)
+    if sheets[0].pages <= 1:
+        records = source_records(projects, _pairs(sheets))
+        return ChangePage(records=records, cursor=instant_text(max(last, _floor(cursor, after))))
+    on = last - SECOND
+    if on <= after:
+        on = after + SECOND
+        sheets = desk.all(ctx, "workspaces", {**params, "updated_before": instant_text(on + SECOND)})
+    return ChangePage(records=source_records(projects, _pairs(sheets)), cursor=f"{instant_text(on)}|", more=True)
 
 
 def source_records(projects: Projects, rows: Sequence[tuple[Sheet, Row]]) -> list[SourceRecord]:
@@ -47,7 +49,7 @@ def source_records(projects: Projects, rows: Sequence[tuple[Sheet, Row]]) -> lis
 def source_record(projects: Projects, sheet: Sheet, row: Row) -> SourceRecord:
     """Give a workspace as a source holds it; the client is a group, known to this system by name alone."""
     seen = projects.observed(sheet, row)
-    changed = instant(str(row["updated_at"]))
+    changed = _stamp(row)
     client = seen.fields.get("client")
     fields = {name: value for name, value in seen.fields.items() if name != "client" and value is not None}
     extra: dict[str, Any] = {"client": client, "record_key": seen.record_key, "kantata": _plain(row)}
@@ -70,13 +72,21 @@ def _plain(row: Row) -> Mapping[str, Any]:
     return {name: row[name] for name in names if name in row}
 
 
-def _start(cursor: str | None) -> tuple[datetime, int]:
+def _pairs(sheets: Sequence[Sheet]) -> list[tuple[Sheet, Row]]:
+    return [(sheet, row) for sheet in sheets for row in sheet.rows]
+
+
+def _stamp(row: Row) -> datetime:
+    need(row, "updated_at")
+    return instant(str(row["updated_at"]))
+
+
+def _start(cursor: str | None) -> datetime:
     if not cursor:
-        return BEGINNING, 1
-    moment, _, page = cursor.partition("|")
+        return BEGINNING
+    moment, inside, _ = cursor.partition("|")
     try:
-        at = instant(moment)
-        return (at, int(page)) if page else (at - OVERLAP, 1)
+        return instant(moment) - (timedelta(0) if inside else OVERLAP)
     except ValueError as error:
         raise ResyncRequired(f"{cursor!r} is no cursor of Kantata's.") from error
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from concordat.connectors.kantata.desk import Desk, held
+from concordat.connectors.kantata.values import reference
 from concordat.errors import Duplicate, Locked, Rejected, Unavailable, UnknownOutcome
 from concordat.sdk.spec import CallContext
 
@@ -31,10 +32,8 @@ class Groups:
         `client` is a target reference. Raises `Locked` while another call makes the same group, and
         `Unavailable` where the answer of the group's own creation was lost: of the project nothing was written.
         """
-        if isinstance(client, str):
-            return client
-        if isinstance(client, Mapping) and client.get("ref"):
-            return str(client["ref"])
+        if ref := reference(client, "client"):
+            return ref
         name = str(client.get("name") or "").strip() if isinstance(client, Mapping) else ""
         if not name:
             raise Rejected("Kantata needs the client's name: it becomes the project's group.", field="client")
@@ -47,12 +46,12 @@ class Groups:
 
     def _looked_up(self, ctx: CallContext, name: str) -> str:
         with held(self._lock, ctx):
-            group = self._known.get(name.lower()) or self._found(ctx, name) or self._made(ctx, name)
+            group = self._known.get(name.lower()) or self._found(ctx, name, {"matching": name}) or self._made(ctx, name)
             self._known = {**self._known, name.lower(): group}
             return group
 
-    def _found(self, ctx: CallContext, name: str) -> str:
-        for sheet in self._desk.all(ctx, "workspace_groups", {"matching": name}):
+    def _found(self, ctx: CallContext, name: str, narrow: Mapping[str, str]) -> str:
+        for sheet in self._desk.all(ctx, "workspace_groups", narrow):
             for row in sheet.rows:
                 if str(row.get("name", "")).strip().lower() == name.lower():
                     return str(row["id"])
@@ -63,6 +62,8 @@ class Groups:
         try:
             return self._desk.create(ctx, "workspace_groups", body)
         except Duplicate as error:
+            if group := self._found(ctx, name, {}):  # `matching` ignores some words
+                return group
             says = f"Kantata has a group {name!r} that its lists do not show yet"
             raise Locked(says, code=error.code, status=error.status) from error
         except UnknownOutcome as error:

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from concordat.connectors.kantata.desk import Desk, Row, Sheet
+from concordat.connectors.kantata.desk import Desk, Row, Sheet, need
 from concordat.connectors.kantata.projects import key_of, reference_body
-from concordat.connectors.kantata.values import hours, instant, instant_text, minutes, money, reference
+from concordat.connectors.kantata.values import hours, instant, instant_text, minutes, money, reference, shown
 from concordat.core.agree import disagreements
-from concordat.core.money import Money
 from concordat.errors import Missing, Rejected
 from concordat.sdk.spec import CallContext, Observed, WriteIntent
 
@@ -18,6 +17,7 @@ __all__ = ["INCLUDE", "Lines"]
 
 INCLUDE = {"include": "external_references,workspace", "show_archived": "true"}
 DIRECT: Mapping[str, str] = {"name": "title", "start_date": "start_date", "end_date": "due_date"}
+SHOWN = (*DIRECT.values(), "workspace_id", "budget_estimate_in_cents", "time_estimate_in_minutes", "updated_at")
 
 
 class Lines:
@@ -28,7 +28,8 @@ class Lines:
 
     def observed(self, sheet: Sheet, row: Row) -> Observed:
         """Give a story in canonical names; its money is in the currency of its workspace."""
-        workspace = sheet.side("workspaces", row.get("workspace_id"))
+        need(row, *SHOWN)
+        workspace = sheet.side("workspaces", row["workspace_id"])
         fields = {field: row.get(attribute) for field, attribute in DIRECT.items()}
         fields |= {
             "project": {"ref": str(row["workspace_id"]), "name": (workspace or {}).get("title")},
@@ -39,14 +40,14 @@ class Lines:
             ref=str(row["id"]),
             record_key=key_of(sheet, row, "contract_line"),
             fields=fields,
-            version=instant_text(instant(row["updated_at"])) if row.get("updated_at") else "",
+            version=instant_text(instant(str(row["updated_at"]))),
             url=f"{self._desk.settings.pages.rstrip('/')}/workspaces/{row['workspace_id']}",
             archived=bool(row.get("archived")),
         )
 
     def create(self, intent: WriteIntent, ctx: CallContext) -> str:
         """Make the story in one call, our key inside it."""
-        project = reference(intent.fields.get("project"))
+        project = reference(intent.fields.get("project"), "project")
         if not project:
             raise Rejected("A contract line needs its project in Kantata.", field="project")
         if not intent.fields.get("name"):
@@ -58,7 +59,7 @@ class Lines:
     def update(self, intent: WriteIntent, sheet: Sheet, row: Row, ctx: CallContext) -> bool:
         """Change what differs; False when nothing does. A lost key is put back."""
         held = self.observed(sheet, row)
-        project = reference(intent.fields.get("project"))
+        project = reference(intent.fields.get("project"), "project")
         if project and project != str(row["workspace_id"]):
             raise Rejected("Kantata does not move a task to another project.", field="project")
         if held.record_key == intent.record_key and not disagreements(intent.fields, held.fields):
@@ -96,7 +97,10 @@ def _minor(value: Any, workspace: Row) -> int | None:
     if amount.currency != workspace.get("currency"):
         says = f"The project counts in {workspace.get('currency')}, the line in {amount.currency}."
         raise Rejected(says, field="amount")
-    return int(amount.amount * int(workspace.get("currency_base_unit") or 100))
+    units = amount.amount * int(workspace.get("currency_base_unit") or 100)
+    if units != int(units):
+        raise Rejected(f"Kantata does not count {amount} in whole units of its own.", field="amount")
+    return int(units)
 
 
 def _amount(row: Row, workspace: Row | None) -> dict[str, str] | None:
@@ -104,4 +108,4 @@ def _amount(row: Row, workspace: Row | None) -> dict[str, str] | None:
     if cents is None or workspace is None or not workspace.get("currency"):
         return None
     base = int(workspace.get("currency_base_unit") or 100)
-    return Money(Decimal(int(cents)) / base, str(workspace["currency"])).to_json()
+    return shown(Decimal(int(cents)) / base, str(workspace["currency"]))

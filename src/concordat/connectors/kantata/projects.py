@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from concordat.connectors.kantata.desk import Desk, Row, Sheet
+from concordat.connectors.kantata.desk import Desk, Row, Sheet, need
 from concordat.connectors.kantata.facts import SERVICE, KantataSettings
 from concordat.connectors.kantata.groups import Groups
 from concordat.connectors.kantata.values import (
@@ -19,7 +20,7 @@ from concordat.connectors.kantata.values import (
 )
 from concordat.core.agree import disagreements
 from concordat.core.money import BadMoney, Money
-from concordat.errors import Rejected
+from concordat.errors import Duplicate, Rejected, Unavailable
 from concordat.sdk.spec import CallContext, Observed, WriteIntent
 
 __all__ = ["INCLUDE", "Projects", "key_of", "reference_body"]
@@ -29,6 +30,10 @@ INCLUDE = {
     "include_archived": "true",
 }
 DIRECT: Mapping[str, str] = {"name": "title", "start_date": "start_date", "end_date": "due_date"}
+MONEY = frozenset({"contract_value", "budget_cost"})
+KEPT = ("contract_value", "budget_hours", "budget_cost", "number", "entity")
+"""Fields that have no exact place of their own in a workspace."""
+SHOWN = (*DIRECT.values(), "currency", "price_in_cents", "status", "archived", "updated_at")
 
 
 def reference_body(object_: str, record_key: str) -> dict[str, str]:
@@ -37,7 +42,13 @@ def reference_body(object_: str, record_key: str) -> dict[str, str]:
 
 
 def key_of(sheet: Sheet, row: Row, object_: str) -> str:
-    """Read our key from the external references that came along."""
+    """Read our key from the external references that came along.
+
+    Raises `Unavailable` where one is named and not shown: an object without a key would be made again.
+    """
+    for ref in row.get("external_reference_ids") or ():
+        if sheet.side("external_references", ref) is None:
+            raise Unavailable(f"Kantata names external reference {ref} and does not show it")
     for side in sheet.sides(row, "external_reference_ids", "external_references"):
         if (side.get("service_name"), side.get("service_model")) == (SERVICE, object_):
             return str(side.get("service_model_ref") or "")
@@ -54,6 +65,7 @@ class Projects:
 
     def observed(self, sheet: Sheet, row: Row) -> Observed:
         """Give a workspace in canonical names."""
+        need(row, *SHOWN)
         cells = self._cells(sheet, row)
         names = self._settings.custom_fields
         kept = {field: cells.get(name) for field, name in names.items()}
@@ -73,7 +85,7 @@ class Projects:
             ref=ref,
             record_key=key_of(sheet, row, "project") or cells.get(self._settings.key_field) or "",
             fields=fields,
-            version=instant_text(instant(row["updated_at"])) if row.get("updated_at") else "",
+            version=instant_text(instant(str(row["updated_at"]))),
             url=f"{self._settings.pages.rstrip('/')}/workspaces/{ref}",
             archived=bool(row.get("archived")),
         )
@@ -83,14 +95,18 @@ class Projects:
         if not intent.fields.get("name"):
             raise Rejected("Kantata needs a project's name.", field="name")
         body = self._body(intent, ctx) | self._grouped(intent, ctx, ())
-        body["creator_role"] = "maven"
+        body |= {"creator_role": "maven", "price": body.get("price") or 0}
         body["external_reference"] = reference_body("project", intent.record_key)
-        return self._desk.create(ctx, "workspaces", {"workspace": body})
+        with self._taken():
+            return self._desk.create(ctx, "workspaces", {"workspace": body})
 
     def update(self, intent: WriteIntent, sheet: Sheet, row: Row, ctx: CallContext) -> bool:
         """Change what differs; False when nothing does. A lost key is put back."""
         held = self.observed(sheet, row)
         body = self._body(intent, ctx)
+        if row.get("rate_card_id") and body.get("currency", row["currency"]) != row["currency"]:
+            says = f"The project's rate card counts in {row['currency']}; Kantata ignores {body['currency']}."
+            raise Rejected(says, field="currency")
         groups = self._grouped(intent, ctx, row.get("workspace_group_ids") or (), held=held)
         if not (
             groups
@@ -102,7 +118,8 @@ class Projects:
             body["archived"] = False
         body |= groups
         body["external_reference"] = reference_body("project", intent.record_key)
-        self._desk.update(ctx, "workspaces", held.ref, {"workspace": body})
+        with self._taken():
+            self._desk.update(ctx, "workspaces", held.ref, {"workspace": body})
         self._clear(intent, sheet, row, ctx)
         return True
 
@@ -115,6 +132,18 @@ class Projects:
             "reactivate": {"archived": False, **status_write("active", keys)},
         }
         self._desk.update(ctx, "workspaces", ref, {"workspace": bodies[operation]})
+
+    @contextmanager
+    def _taken(self) -> Iterator[None]:
+        """Read a value that is taken: only our key's says that the project is there; another's is a case."""
+        try:
+            yield
+        except Duplicate as error:
+            if self._settings.key_field and self._settings.key_field in error.message:
+                raise
+            names = self._settings.custom_fields.items()
+            field = next((field for field, name in names if name in error.message), error.field)
+            raise Rejected(error.message, code=error.code, field=field, status=error.status) from error
 
     def _lost(self, intent: WriteIntent, sheet: Sheet, row: Row, ctx: CallContext) -> bool:
         """Say whether one of the two places where our key should be does not hold it."""
@@ -143,7 +172,7 @@ class Projects:
         if fields.get("currency"):
             body["currency"] = fields["currency"]
         if "contract_value" in fields and fields["contract_value"] is None:
-            body["price"] = None
+            body["price"] = 0
         elif "contract_value" in fields:
             value = money(fields["contract_value"], "contract_value")
             if body.setdefault("currency", value.currency) != value.currency:
@@ -159,17 +188,16 @@ class Projects:
         for field, name in names.items():
             value = intent.fields.get(field)
             if value is not None:
-                amount = field in {"contract_value", "budget_cost"}
-                texts[name] = str(money(value, field)) if amount else str(value)
+                texts[name] = str(money(value, field)) if field in MONEY else _text(value, field)
         return texts
 
     def _must_fit(self, intent: WriteIntent, ids: Mapping[str, int]) -> None:
         """Refuse what the account has no field for; a price of whole units needs none."""
-        for field, name in self._settings.custom_fields.items():
-            value = intent.fields.get(field)
+        for field in KEPT:
+            name, value = self._settings.custom_fields.get(field, ""), intent.fields.get(field)
             if value is None or name in ids:
                 continue
-            if field == "contract_value" and price(money(value, field)) == money(value, field).amount:
+            if field == "contract_value" and money(value, field) and _whole(money(value, field)):
                 continue
             says = f"Kantata has no project field {name!r} for {field}: an administrator adds it as text."
             raise Rejected(says, field=field)
@@ -178,11 +206,14 @@ class Projects:
         self, intent: WriteIntent, ctx: CallContext, present: Any, held: Observed | None = None
     ) -> dict[str, Any]:
         """Give the groups to set: the client's as primary beside those that people added; empty: no change."""
-        client = intent.fields.get("client")
-        if client is None:
+        if "client" not in intent.fields:
             return {}
-        group = self._groups.ensure(ctx, client)
+        client = intent.fields["client"]
         now = (held.fields["client"] or {}).get("ref") if held else None
+        if client is None:
+            others = [int(ref) for ref in present if str(ref) != now]
+            return {"workspace_group_ids": others, "primary_workspace_group_id": None} if now else {}
+        group = self._groups.ensure(ctx, client)
         if now == group:
             return {}
         kept = [str(ref) for ref in present if str(ref) not in {now, group}]
@@ -218,6 +249,16 @@ def _parsed(text: str | None) -> dict[str, str] | str | None:
         return Money.parse(text).to_json() if text else None
     except BadMoney:
         return text
+
+
+def _text(value: Any, field: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise Rejected(f"{str(value)[:80]!r} is no text.", field=field)
+    return str(value)
+
+
+def _whole(value: Money) -> bool:
+    return price(value) == value.amount
 
 
 def _without(fields: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ __all__ = [
     "money",
     "price",
     "reference",
+    "shown",
     "status_of",
     "status_write",
 ]
@@ -44,18 +45,27 @@ def exact_price(row: Mapping[str, Any], kept: str | None) -> dict[str, str] | No
     """Give the price as Kantata shows it, with the decimals that the custom field kept for it.
 
     `price_in_cents` counts minor units, `currency_base_unit` of them to the unit. The kept amount is believed
-    only while it rounds to the price: a price that somebody changed wins.
+    only while it rounds to the price: a price that somebody changed wins. A price of nothing without a kept amount is
+    no value: Kantata makes no budgeted project without a price (OpenAPI, POST /workspaces).
     """
     cents, currency = row.get("price_in_cents"), row.get("currency")
-    if cents is None or not currency:
+    if cents is None or not currency or (int(cents) == 0 and not kept):
         return None
-    shown = Money(Decimal(int(cents)) / int(row.get("currency_base_unit") or 100), str(currency))
+    amount = Decimal(int(cents)) / int(row.get("currency_base_unit") or 100)
     try:
         exact = Money.parse(kept or "")
     except BadMoney:
-        return shown.to_json()
-    believed = exact.currency == shown.currency and shown.amount == price(exact)
-    return (exact if believed else shown).to_json()
+        return shown(amount, str(currency))
+    believed = exact.currency == currency and amount == price(exact)
+    return exact.to_json() if believed else shown(amount, str(currency))
+
+
+def shown(amount: Decimal, currency: str) -> dict[str, str]:
+    """Write an amount that Kantata shows; one that is no money of ours stays as it is, for a person to see."""
+    try:
+        return Money(amount, currency).to_json()
+    except BadMoney:
+        return {"amount": format(amount, "f"), "currency": currency}
 
 
 def minutes(value: Any) -> int | None:
@@ -66,7 +76,7 @@ def minutes(value: Any) -> int | None:
         made = Decimal(str(value)) * 60
     except InvalidOperation as error:
         raise Rejected(f"{value!r} is no number of hours.", field="budget_hours") from error
-    if made != made.to_integral_value():
+    if not made.is_finite() or made != made.to_integral_value():
         raise Rejected(f"Kantata counts whole minutes; {value} hours are not.", field="budget_hours")
     return int(made)
 
@@ -79,10 +89,15 @@ def hours(value: Any) -> str | None:
     return format(made, "f")
 
 
-def reference(value: Any) -> str:
-    """Give the id in a target reference, or an empty text."""
+def reference(value: Any, field: str) -> str:
+    """Give the id in a target reference, or an empty text. Raises `Rejected` for what is no id."""
     ref = value.get("ref") if isinstance(value, Mapping) else value
-    return str(ref) if ref else ""
+    if ref is None or ref == "":
+        return ""
+    found = ref.rpartition(":")[2] if isinstance(ref, str) else ""
+    if not (found.isascii() and found.isdigit()):
+        raise Rejected(f"{str(ref)[:80]!r} is no id in Kantata.", field=field)
+    return found
 
 
 def instant(text: str) -> datetime:

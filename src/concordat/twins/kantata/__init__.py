@@ -15,6 +15,14 @@ published answer of /workspaces. Behaviour that bites, on by default:
 * Deletes are final. There are no webhooks.
 * Stamps have whole seconds and an offset. Ids are text, `account_id` and `subject_id` are numbers.
 * What a request does not know is ignored [unsure].
+* A budgeted project needs a price, which is an int32; projects are budgeted unless the request says otherwise
+  (src: OpenAPI, POST /workspaces, `price`, `budgeted`).
+* A project with a rate card keeps the card's currency: another is ignored, the rest is taken (src: OpenAPI,
+  `currency` of workspaces).
+* Custom fields of projects, tasks, groups may have the same name; a value of another object's field is refused
+  (src: OpenAPI, `subject_type` of custom_fields; the refusal [unsure]).
+* `matching` ignores stop words; what is left of none finds nothing (src: OpenAPI, GET /workspaces; the rest
+  [unsure]).
 
 Not played: bulk creation (what happens when one of many is refused is not documented), subscribed_events.
 
@@ -22,7 +30,8 @@ Options: `tokens` (list; default `kantata-token`), `search_lag` (seconds that li
 and show never do), `per_minute` (calls, then 429), `unique_key` (the custom field "Concordat key" gets
 Kantata's unique constraint). Faults of its own: `stale_read`, `silent_field_drop` (names as stored:
 `price_in_cents`, `external_reference`, `custom_fields`, …), `quota_exhausted` (429), `lock_storm` (422 "is
-locked" on writes), `token_expires_after`, `schema_drift` (`fields` vanish from answers).
+locked" on writes), `token_expires_after`, `schema_drift` (`fields` vanish from answers), `page_shift` (after a
+page a row is changed, so that it crosses the border of pages in lists by `updated_at`; `remove`: true, deleted).
 """
 
 from __future__ import annotations
@@ -42,6 +51,8 @@ __all__ = ["make"]
 ROOT = "/api/v1"
 CUSTOM_FIELDS = ("Concordat key", "Contract value", "Budget hours", "Budget cost", "Project number", "Entity")
 """Text fields that an administrator made for projects, as the connector's page asks for."""
+NAMESAKES = {"Budget hours": "Story", "Entity": "WorkspaceGroup"}
+"""Fields that other objects have under the same name."""
 
 FIRST_ID = {name: (number + 1) * 10_000_000 for number, name in enumerate(SINGULAR)}
 
@@ -75,6 +86,9 @@ def _furnish(twin: Twin) -> None:
             "subject_type": "Workspace",
             "unique_constraint": unique,
         }
+        twin.store.put("custom_fields", twin.fresh("custom_fields"), fields)
+    for title, subject in NAMESAKES.items():
+        fields = {"name": title, "value_type": "string", "subject_type": subject, "unique_constraint": False}
         twin.store.put("custom_fields", twin.fresh("custom_fields"), fields)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from concordat.core.money import exponent_of
 from concordat.twins.base import Record, Twin
 from concordat.twins.kantata.account import STATUSES, Account
+from concordat.twins.kantata.writes import DEFAULTS
 
 __all__ = ["add_acts"]
 
@@ -85,7 +86,7 @@ class _Desk:
         if collection == "workspace_groups":
             return {"company": True, **fields, "_name": str(fields["name"]).lower()}
         if collection != "workspaces":
-            return fields
+            return {**DEFAULTS[collection], **fields} if collection == "stories" else fields
         color, message = STATUSES[401]
         blank = {
             "archived": False,

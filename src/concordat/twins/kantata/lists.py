@@ -19,6 +19,14 @@ Filter = Callable[[Account, str, str, str, Found], bool]
 MOST = 200
 SEARCHABLE = frozenset({"workspaces", "stories"})
 CELL = re.compile(r"\((\d+):([^()]*)\)")
+STOP = frozenset(
+    re.findall(
+        r"\w+",
+        "a an and are as at be but by for if in into is it no not of on or such that the their then there these they "
+        "this to was with",
+    )
+)
+"""Words that `matching` ignores (src: OpenAPI, GET /workspaces)."""
 TERM = re.compile(r"(title|description|group|custom_field_value|status):'([^']*)'|(\S+)")
 
 
@@ -34,9 +42,22 @@ def index(account: Account, collection: str, call: Call) -> Reply:
         raise problem(400, "system", "The subject_type parameter is required.")
     if "search" in query and collection not in SEARCHABLE:
         raise problem(400, "system", f"Search is not supported for {collection}.")
-    found = _ordered(collection, query, _matching(account, collection, query))
+    found, down = _ordered(collection, query, _matching(account, collection, query))
     page, meta = _page(found, query)
-    return account.envelope(collection, page, include_of(call), meta)
+    answer = account.envelope(collection, page, include_of(call), meta)
+    fault = account.twin.fault("page_shift", call) if page and meta["page_count"] > meta["page_number"] else None
+    if fault is not None:
+        remove = bool(fault.args.get("remove"))
+        _shift(account, collection, found[-1][0] if down and not remove else page[0][0], remove=remove)
+    return answer
+
+
+def _shift(account: Account, collection: str, record: Record, *, remove: bool) -> None:
+    """Somebody changes or deletes a row: in lists by change it crosses the border between two pages."""
+    if remove:
+        account.twin.store.remove(collection, record.ref)
+    else:
+        account.twin.store.put(collection, record.ref, {})
 
 
 def show(account: Account, collection: str, call: Call) -> Reply:
@@ -141,10 +162,11 @@ def _stamp_filter(_account: Account, _collection: str, name: str, value: str, fo
 
 
 def _similar(_account: Account, collection: str, _name: str, value: str, found: Found) -> bool:
-    """Match names: each word must begin a word (src: OpenAPI, `matching` of workspaces)."""
+    """Match names: each word must begin a word, stop words aside (src: OpenAPI, `matching` of workspaces)."""
     name = str(found[1].get("name" if collection == "workspace_groups" else "title", "")).lower()
     words = re.findall(r"\w+", name)
-    return all(any(w.startswith(part) for w in words) for part in re.findall(r"\w+", value.lower()))
+    parts = [part for part in re.findall(r"\w+", value.lower()) if part not in STOP]
+    return bool(parts) and all(any(word.startswith(part) for word in words) for part in parts)
 
 
 def _search(account: Account, collection: str, _name: str, value: str, found: Found) -> bool:
@@ -207,9 +229,9 @@ FILTERS: Mapping[str, Filter] = {
 # -- order and pages -----------------------------------------------------------------------------
 
 
-def _ordered(collection: str, query: Mapping[str, str], found: list[Found]) -> list[Found]:
-    """Sort by `order`; a search comes by relevance instead, which here is the newest first."""
-    default = "name:asc" if collection == "workspace_groups" else "updated_at:desc"
+def _ordered(collection: str, query: Mapping[str, str], found: list[Found]) -> tuple[list[Found], bool]:
+    """Sort by `order`, and say whether downwards; a search comes by relevance instead, here the newest first."""
+    default = "name:asc" if collection in {"workspace_groups", "custom_fields"} else "updated_at:desc"
     name, _, way = (default if "search" in query else query.get("order", default)).partition(":")
 
     def key(pair: Found) -> tuple[Any, int]:
@@ -217,7 +239,8 @@ def _ordered(collection: str, query: Mapping[str, str], found: list[Found]) -> l
         stamp = {"created_at": record.created_at, "updated_at": record.changed_at}.get(name)
         return (stamp.timestamp() if stamp else str(fields.get(name) or ""), int(record.ref))
 
-    return sorted(found, key=key, reverse=way.lower() == "desc")
+    down = way.lower() == "desc"
+    return sorted(found, key=key, reverse=down), down
 
 
 def _page(found: list[Found], query: Mapping[str, str]) -> tuple[list[Found], dict[str, int]]:

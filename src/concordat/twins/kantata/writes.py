@@ -11,12 +11,13 @@ from concordat.twins.base import Call, Record, Reply
 from concordat.twins.kantata.account import SINGULAR, STATUSES, SUBJECTS, TYPE, Account, invalid, problem
 from concordat.twins.kantata.lists import include_of
 
-__all__ = ["Writes"]
+__all__ = ["DEFAULTS", "READERS", "Writes"]
 
 Row = dict[str, Any]
 Faults = list[tuple[str, str]]
 Reader = Callable[[Account, Row, Row], tuple[Row, Faults]]
 
+INT32 = 2_147_483_647
 REFERENCE = ("service_name", "service_model", "service_model_ref")
 PLAIN: Mapping[str, tuple[str, ...]] = {
     "workspaces": ("title", "description", "budgeted", "archived", "access_level", "change_orders_enabled"),
@@ -169,8 +170,8 @@ class Writes:
         faults: Faults = []
         for cell in cells:
             field = self.twin.store.get("custom_fields", str(cell.get("custom_field_id")))
-            if field is None:
-                faults.append(("custom_field_id", "is not a custom field of this account"))
+            if field is None or field.fields.get("subject_type") != cell.get("subject_type", "Workspace"):
+                faults.append(("custom_field_id", "is not a custom field of this object"))
                 continue
             same = self.twin.store.where("custom_field_values", "_cell", f"{field.ref}:{cell.get('value')}")
             if field.fields.get("unique_constraint") and any(str(c.fields["subject_id"]) != ref for c in same):
@@ -254,7 +255,12 @@ def _workspace(account: Account, said: Row, now: Row) -> tuple[Row, Faults]:
     if said.get("creator_role") not in {None, "maven", "buyer", "client", "consultant"}:
         faults.append(("creator_role", "Please select a role for this project"))
     faults += _currency(said, fields)
+    if now.get("rate_card_id"):
+        fields.pop("currency", None)
     currency = fields.get("currency") or now.get("currency") or "USD"
+    budgeted = said.get("budgeted", now.get("budgeted", True))
+    if budgeted and said.get("price") is None and (not now or "price" in said):
+        faults.append(("price", "can't be blank"))
     if not faults and "price" in said:
         faults += _price(said["price"], currency, fields)
     if "status_key" in said or not now:
@@ -277,6 +283,8 @@ def _currency(said: Row, fields: Row) -> Faults:
 def _price(value: Any, currency: str, fields: Row) -> Faults:
     if isinstance(value, bool) or not isinstance(value, int | None):
         return [("price", "must be an integer")]
+    if value is not None and abs(value) > INT32:
+        return [("price", "is out of range")]
     fields["price_in_cents"] = None if value is None else int(value) * 10 ** exponent_of(currency)
     return []
 
