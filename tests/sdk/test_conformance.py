@@ -137,6 +137,20 @@ class ForgetsField(Shelf):
         return result
 
 
+class PassesOverWhatIsEmpty(Shelf):
+    def put(self, intent: WriteIntent) -> WriteResult:
+        known = {name: value for name, value in intent.fields.items() if value is not None}
+        return super().put(
+            WriteIntent(object="project", record_key=intent.record_key, write_key="", fields=known, ref=intent.ref)
+        )
+
+
+class RefusesWithoutAName(Shelf):
+    def put(self, intent: WriteIntent) -> WriteResult:
+        empty = None in intent.fields.values()
+        return WriteResult(error=Rejected("something is empty")) if empty else super().put(intent)
+
+
 class TakesAnything(Shelf):
     def put(self, intent: WriteIntent) -> WriteResult:
         known = {name: value for name, value in intent.fields.items() if name != "no_such_field"}
@@ -166,6 +180,8 @@ class SpeaksFloat(Shelf):
     [
         (Doubles(), "one key, one record"),
         (ForgetsField(), "reads back"),
+        (PassesOverWhatIsEmpty(), "empties"),
+        (RefusesWithoutAName(), "empties"),
         (TakesAnything(), "rejects an unknown field"),
         (TakesAnything(), "answers per member"),
         (FindsNothing(), "finds"),

@@ -108,8 +108,10 @@ def test_a_link_of_the_same_origin_is_followed_and_no_other(http: Http):
         {"kind": "status", "status": 502},
         {"kind": "status", "status": 200, "body": '{"half": '},
         {"kind": "status", "status": 200, "body": '{"nan": NaN}'},
+        {"kind": "status", "status": 200, "body": '{"big": 1E+999999999}'},
+        {"kind": "status", "status": 200, "body": "[" * 100_000},
     ],
-    ids=lambda fault: "-".join(str(word) for word in fault.values()),
+    ids=lambda fault: "-".join(str(word)[:20] for word in fault.values()),
 )
 def test_no_certain_answer(http: Http, twin: TwinHandle, fault: dict[str, Any]):
     http.send(CTX, "GET", "/warm", write=False)
@@ -134,6 +136,27 @@ def test_an_answer_that_drips_past_the_deadline(http: Http, twin: TwinHandle):
         http.send(QUICK, "POST", "/projects", json={}, write=True)
 
 
+def test_an_answer_without_end_is_no_answer(http: Http, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("concordat.sdk.rest.door.MOST", 1000)
+    with pytest.raises(UnknownOutcome, match="larger"):
+        http.send(CTX, "POST", "/projects", json={"a": "x" * 2000}, write=True)
+
+
+def test_all_that_one_call_needs_shares_its_time(twin: TwinHandle):
+    class Renewable(Anonymous):
+        """A credential that may be had anew."""
+
+        def renew(self, _used: Mapping[str, str], _ctx: CallContext, /) -> bool:
+            return True
+
+    http = Http(twin.url, Renewable(), connection="psa")
+    twin.fault(kind="status", status=401, nth=1)
+    twin.fault(kind="latency", seconds=0.4)
+    with pytest.raises(UnknownOutcome, match="no answer in time"):
+        http.send(CallContext(correlation_id="c", timeout=0.6), "POST", "/v1/x", json={}, write=True)
+    http.close()
+
+
 def test_a_shut_port_is_unavailable_even_for_a_write(twin: TwinHandle):
     http = Http(twin.url, Anonymous(), connection="psa")
     twin.refuse()
@@ -151,8 +174,10 @@ def test_an_allowed_status_is_an_answer(http: Http, twin: TwinHandle):
 
 def test_a_redirect_is_not_followed(http: Http, twin: TwinHandle):
     twin.fault(kind="status", status=302, headers={"Location": "http://127.0.0.1:1/"})
-    with pytest.raises(Rejected):
+    with pytest.raises(Unavailable):
         http.send(CTX, "GET", "/x", write=False)
+    with pytest.raises(UnknownOutcome):
+        http.send(CTX, "POST", "/x", json={}, write=True)
 
 
 def test_the_connectors_table_comes_first(twin: TwinHandle):
@@ -250,6 +275,7 @@ def test_a_failure_nobody_listed_counts_as_sent():
 @pytest.mark.parametrize(
     ("status", "read", "write"),
     [
+        (301, Unavailable, UnknownOutcome),
         (400, Rejected, Rejected),
         (401, AuthRevoked, AuthRevoked),
         (404, Missing, Missing),
@@ -285,6 +311,8 @@ def test_every_listed_status_makes_its_error():
         ({"retry-after": "Mon, 30 Nov 2026 10:00:20 GMT", "date": "Mon, 30 Nov 2026 10:00:00 GMT"}, 20),
         ({"retry-after": "Mon, 30 Nov 2026 09:00:00 GMT", "date": "Mon, 30 Nov 2026 10:00:00 GMT"}, 0),
         ({"retry-after": "soon"}, None),
+        ({"retry-after": "²"}, None),
+        ({"retry-after": "-5"}, None),
         ({}, None),
     ],
 )

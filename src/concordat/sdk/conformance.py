@@ -171,6 +171,22 @@ def _updates(bench: Bench, object_: str) -> None:
     _compare(change.fields, _fetched(bench, object_, ref))
 
 
+def _empties(bench: Bench, object_: str) -> None:
+    """A field that is emptied is empty at the target, or the refusal names it: it is never passed over."""
+    intent = bench.intent(object_, 1)
+    ref = bench.written(intent)
+    for name in sorted(intent.fields):
+        (result,) = bench.write(bench.intent(object_, 1, fields={**intent.fields, name: None}, ref=ref))
+        if isinstance(result.error, Rejected):
+            _must(result.error.field == name, f"emptying {name} was refused for {result.error.field!r}")
+        else:
+            _must(result.error is None, f"emptying {name} ended as {result.error!r}")
+            seen = _fetched(bench, object_, ref).fields.get(name)
+            _must(seen is None or seen is False, f"{name} was emptied and reads {seen!r}")
+        bench.written(bench.intent(object_, 1, fields=intent.fields, ref=ref))
+    _compare(intent.fields, _fetched(bench, object_, ref))
+
+
 def _rejects_unknown(bench: Bench, object_: str) -> None:
     before = bench.held(object_)
     (result,) = bench.write(_spoilt(bench, object_, 1))
@@ -232,6 +248,7 @@ TARGET: Mapping[str, tuple[Callable[[Bench, str], None], Callable[[ObjectFacts],
     "finds": (_finds, lambda about: about.find != "no"),
     "reads back": (_reads_back, _readable),
     "updates": (_updates, _readable),
+    "empties": (_empties, _readable),
     "rejects an unknown field": (_rejects_unknown, _always),
     "answers per member": (_batch, lambda about: about.write_batch > 1),
     "does its operations": (_operations, lambda about: about.operations > {"put"}),

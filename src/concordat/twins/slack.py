@@ -16,7 +16,7 @@ Quirks, each with its source:
 - a message of more than 40,000 characters is cut off without a word (src: docs.slack.dev/reference/methods/
   chat.postMessage, truncating content; changelog of 2018-04)
 - what looks like a link comes back as one, `<https://…>` or `<http://www.…|www.…>`
-  (src: api.slack.com/docs/formatting); in topics and purposes too (unsure)
+  (src: api.slack.com/docs/formatting); in purposes too (unsure), in topics not (src: conversations.setTopic)
 - filters of a listing are applied to a page that was cut before, so a page may be short or empty and not be the last
   (src: docs.slack.dev/reference/methods/conversations.list)
 - the ledger's words for what a call does to a channel: create, topic, purpose, rename, archive, unarchive, join, invite
@@ -209,7 +209,9 @@ class _Workspace:
 
     def topic(self, _call: Call, said: Said) -> Said:
         """Set the topic."""
-        return {"channel": self._shown(self._set(self._open(said), "topic", topic=_short(said.get("topic"))))}
+        return {
+            "channel": self._shown(self._set(self._open(said), "topic", topic=_short(said.get("topic"), linked=False)))
+        }
 
     def purpose(self, _call: Call, said: Said) -> Said:
         """Set the purpose."""
@@ -355,11 +357,12 @@ def _messages(rows: Sequence[Mapping[str, Any]], *, whole: bool) -> list[dict[st
     ]
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, *, linked: bool = True) -> str:
     text = str(value or "")
     if len(text) > 250:
         raise _no("too_long")
-    return _linked(escape(text, quote=False))
+    text = escape(text, quote=False)
+    return _linked(text) if linked else text
 
 
 def _linked(text: str) -> str:

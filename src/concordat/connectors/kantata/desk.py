@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from concordat.connectors.kantata.errors import translate
@@ -15,6 +14,7 @@ from concordat.errors import AuthRevoked, Busy, Rejected, Unavailable, UnknownOu
 from concordat.sdk.auth import Bearer
 from concordat.sdk.rest import Answer, Http
 from concordat.sdk.spec import CallContext
+from concordat.sdk.timing import left, timed
 
 __all__ = ["Desk", "Row", "Sheet", "held", "need", "timed"]
 
@@ -25,34 +25,10 @@ TURNS = 3
 """How often a list that shifts is read."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Timed(CallContext):
-    """A context whose time is shared by all requests of one call."""
-
-    until: float
-
-
-def timed(ctx: CallContext) -> CallContext:
-    """Start the clock of one call."""
-    until = time.monotonic() + ctx.timeout
-    same = {"correlation_id": ctx.correlation_id, "traceparent": ctx.traceparent, "timeout": ctx.timeout}
-    return _Timed(**same, until=until)  # type: ignore[arg-type]
-
-
-def _left(ctx: CallContext) -> CallContext:
-    """Give the context with the time that is left; none left means that nothing more is sent."""
-    if not isinstance(ctx, _Timed):
-        return ctx
-    left = ctx.until - time.monotonic()
-    if left <= 0:
-        raise Unavailable("Kantata: the call's time is over; the next request was not sent")
-    return replace(ctx, timeout=left)
-
-
 @contextmanager
 def held(lock: threading.Lock, ctx: CallContext) -> Iterator[None]:
     """Hold a lock, waiting for it no longer than the call may take."""
-    if not lock.acquire(timeout=_left(ctx).timeout):
+    if not lock.acquire(timeout=left(ctx).timeout):
         raise Busy("Kantata: another call is still looking up the same")
     try:
         yield
@@ -129,7 +105,7 @@ class Desk:
     def read(self, ctx: CallContext, collection: str, params: Mapping[str, str]) -> Sheet:
         """One page of a list, the largest there is unless `params` say otherwise."""
         query = {"per_page": PAGE, **params}
-        answer = self._http.send(_left(ctx), "GET", f"/{collection}.json", params=query, write=False)
+        answer = self._http.send(left(ctx), "GET", f"/{collection}.json", params=query, write=False)
         return self._sheet(answer, collection, write=False)
 
     def all(self, ctx: CallContext, collection: str, params: Mapping[str, str]) -> Sequence[Sheet]:
@@ -156,7 +132,7 @@ class Desk:
 
     def create(self, ctx: CallContext, collection: str, body: Mapping[str, Any]) -> str:
         """Make one object; give its id."""
-        answer = self._http.send(_left(ctx), "POST", f"/{collection}.json", json=body, write=True)
+        answer = self._http.send(left(ctx), "POST", f"/{collection}.json", json=body, write=True)
         refs = self._sheet(answer, collection, write=True).refs
         if not refs:
             raise UnknownOutcome(f"{self.connection}: created, but the answer names nothing")
@@ -166,14 +142,14 @@ class Desk:
         """Change one object; a repeat changes nothing more."""
         path = f"/{collection}/{ref}"
         with _one_record():
-            answer = self._http.send(_left(ctx), "PUT", path, json=body, write=True, idempotent=True)
+            answer = self._http.send(left(ctx), "PUT", path, json=body, write=True, idempotent=True)
         self._sheet(answer, collection, write=True)
 
     def clear(self, ctx: CallContext, value: str) -> None:
         """Take one custom value away."""
         path = f"/custom_field_values/{value}"
         with _one_record():
-            self._http.send(_left(ctx), "DELETE", path, write=True, idempotent=True, allow={404})
+            self._http.send(left(ctx), "DELETE", path, write=True, idempotent=True, allow={404})
 
     def forget(self) -> None:
         """Remember no custom field: an administrator may have made one anew."""
@@ -195,7 +171,7 @@ class Desk:
 
     def me(self, ctx: CallContext) -> None:
         """Read the user that the token stands for."""
-        self._sheet(self._http.send(_left(ctx), "GET", "/users/me.json", write=False), "users", write=False)
+        self._sheet(self._http.send(left(ctx), "GET", "/users/me.json", write=False), "users", write=False)
 
     def _sheet(self, answer: Answer, collection: str, *, write: bool) -> Sheet:
         said = answer.json

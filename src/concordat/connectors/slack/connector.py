@@ -156,13 +156,18 @@ class SlackConnector(Unserved):
         if not 0 < len(text) <= LONGEST_TEXT:
             says = f"would be cut off after {LONGEST_TEXT} characters" if text else "needs a text"
             raise Rejected(f"A message {says}.", field="text")
+        where = str((intent.fields.get("channel") or {}).get("ref") or "")
         if intent.ref:
             channel, _, ts = intent.ref.partition(":")
+            if "channel" in intent.fields and where != channel:
+                raise Rejected("A message stays in the channel where it was said.", field="channel")
             self._desk.call("chat.update", {"channel": channel, "ts": ts, "text": text}, ctx)
             return WriteResult(ref=intent.ref, disposition="updated", url=_link(channel))
-        channel = str((intent.fields.get("channel") or {}).get("ref") or "")
-        if not channel:
+        if not where:
             raise Rejected("The channel is not in Slack yet.", field="channel")
+        return self._said(intent, where, text, ctx)
+
+    def _said(self, intent: WriteIntent, channel: str, text: str, ctx: CallContext) -> WriteResult:
         self._remember(intent.record_key, channel)
         metadata = {"event_type": EVENT, "event_payload": {"record_key": intent.record_key}}
         said = self._desk.call("chat.postMessage", {"channel": channel, "text": text, "metadata": metadata}, ctx)

@@ -55,8 +55,9 @@ def read_purpose(channel: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def told(channel: Mapping[str, Any], word: str) -> str:
-    """Give the topic or purpose as it was written."""
-    return heard(str((channel.get(word) or {}).get("value") or ""))
+    """Give the topic or purpose as it was written; links are made in a purpose only."""
+    value = str((channel.get(word) or {}).get("value") or "")
+    return heard(value) if word == "purpose" else unescape(value)
 
 
 def heard(text: str) -> str:

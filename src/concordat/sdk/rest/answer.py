@@ -92,13 +92,13 @@ def status_error(answer: Answer, *, connection: str, write: bool) -> VendorError
         return RateLimited(message, retry_after=answer.retry_after, status=status)
     if status == 503 or (status in UNCERTAIN and not write):
         return Unavailable(message, retry_after=answer.retry_after, status=status)
-    if status in UNCERTAIN or (status >= 500 and status not in STATUS):
+    if status in UNCERTAIN or 300 <= status < 400 or (status >= 500 and status not in STATUS):
         return (UnknownOutcome if write else Unavailable)(message, status=status)
     return STATUS.get(status, Rejected)(message, status=status)
 
 
 UNCERTAIN = frozenset({408, 500, 502, 504})
-"""The vendor or a gateway gave up: a write may have happened."""
+"""The vendor or a gateway gave up: a write may have happened. So it may where an answer points elsewhere (3xx)."""
 
 STATUS: Mapping[int, type[VendorError]] = {
     401: AuthRevoked,
@@ -116,7 +116,7 @@ STATUS: Mapping[int, type[VendorError]] = {
 
 
 def _retry_after(value: str, date: str) -> timedelta | None:
-    if value.isdigit():
+    if value.isascii() and value.isdigit():
         return timedelta(seconds=min(int(value), 86_400))
     try:
         wait = parsedate_to_datetime(value) - parsedate_to_datetime(date)

@@ -11,6 +11,9 @@ import orjson
 
 __all__ = ["decode_json", "encode_json"]
 
+LARGEST = 400
+"""Powers of ten in a number; every double is within."""
+
 
 def encode_json(value: Any) -> bytes:
     """JSON bytes. Decimal is written as an exact number; a float anywhere is a TypeError."""
@@ -19,8 +22,21 @@ def encode_json(value: Any) -> bytes:
 
 
 def decode_json(content: bytes) -> Any:
-    """JSON with every number that has a point or an exponent as Decimal. Raises ValueError."""
-    return stdlib_json.loads(content, parse_float=Decimal, parse_constant=_no_constant)
+    """JSON with every number that has a point or an exponent as Decimal. Raises ValueError.
+
+    A number that would take pages to write out, or a value nested without end, is no JSON of a vendor's.
+    """
+    try:
+        return stdlib_json.loads(content, parse_float=_bounded, parse_constant=_no_constant)
+    except RecursionError as error:
+        raise ValueError("nested without end") from error
+
+
+def _bounded(word: str) -> Decimal:
+    number = Decimal(word)
+    if abs(number.adjusted()) > LARGEST:
+        raise ValueError(f"{word[:40]} is out of bounds")
+    return number
 
 
 def _refuse_floats(value: object) -> None:

@@ -16,9 +16,12 @@ from concordat.errors import AuthRevoked, Rejected, Unavailable, UnknownOutcome,
 from concordat.sdk.rest.answer import Answer, Translate, status_error, transport_error
 from concordat.sdk.rest.codec import decode_json, encode_json
 from concordat.sdk.spec import CallContext
+from concordat.sdk.timing import left, timed
 
 __all__ = ["Auth", "Http", "WireCall", "observe"]
 
+MOST = 256 * 1024 * 1024
+"""Bytes of one answer; a larger one is no answer."""
 Params = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
@@ -125,8 +128,8 @@ class Http:
         `path` is joined to the base address, or is a whole address of the same origin; its parts must be
         percent-encoded already. `write` says that the vendor may change something, whatever the method;
         `idempotent` that it absorbs a repeat of this very call (observers see it; the door never repeats for
-        it). With `expect="json"` a 2xx body that is not JSON is no answer. Blocks at most `ctx.timeout`
-        seconds for each of waiting for and reading the answer.
+        it). With `expect="json"` a 2xx body that is not JSON is no answer. Blocks some `ctx.timeout` seconds in
+        all: a fresh credential and the repeat after it come out of the same time.
         """
         body = _body(json, content, form)
         plan = _Plan(
@@ -137,7 +140,7 @@ class Http:
             expect=expect,
             options={"params": params, **body, "headers": {**body.get("headers", {}), **(headers or {})}},
         )
-        answer = self._authorised(plan, ctx)
+        answer = self._authorised(plan, timed(ctx))
         if answer.ok or answer.status in allow:
             return answer
         raise self._error(answer, write=write)
@@ -159,6 +162,7 @@ class Http:
         return answer
 
     def _exchange(self, plan: _Plan, ctx: CallContext, proof: Mapping[str, str]) -> Answer:
+        ctx = left(ctx)
         with self._observed(plan, ctx) as seen:
             try:
                 answer = self._receive(plan, self._request(plan, ctx, proof), ctx.timeout)
@@ -194,14 +198,21 @@ class Http:
         until = time.monotonic() + timeout
         response = self._client.send(request, stream=True)
         try:
-            chunks = []
+            chunks, size = [], 0
             for chunk in response.iter_bytes():
                 chunks.append(chunk)
+                size += len(chunk)
                 if time.monotonic() > until:
                     raise httpx.ReadTimeout("the answer drips", request=request)
+                if size > MOST:
+                    raise self._endless(plan)
         finally:
             response.close()
         return self._decoded(plan, response, b"".join(chunks))
+
+    def _endless(self, plan: _Plan) -> VendorError:
+        kind = UnknownOutcome if plan.write else Unavailable
+        return kind(f"{self.connection}: the answer is larger than {MOST:,} bytes")
 
     def _decoded(self, plan: _Plan, response: httpx.Response, content: bytes) -> Answer:
         headers = dict(response.headers)
