@@ -19,6 +19,7 @@ EVERY: Mapping[str, Callable[[], str]] = {
     "hr.password": lambda: secrets.token_urlsafe(24),
     "documents.secret": lambda: secrets.token_urlsafe(32),
     "chat.token": lambda: f"xoxb-{secrets.token_hex(24)}",
+    "chat.user": lambda: f"xoxp-{secrets.token_hex(24)}",
     "chat.signing": lambda: secrets.token_hex(16),
 }
 OF_ERP: Mapping[str, Mapping[str, Callable[[], str]]] = {

@@ -128,6 +128,7 @@ settle = "15 s"
 system = "slack"
 url = "http://127.0.0.1:{chat}/api"
 token = {{ file = "secrets/chat.token" }}
+user_token = {{ file = "secrets/chat.user" }}
 signing_secret = {{ file = "secrets/chat.signing" }}
 settle = "15 s"
 """,

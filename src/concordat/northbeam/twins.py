@@ -77,8 +77,9 @@ def _workday(_firm: Firm, _name: str, said: Said) -> dict[str, Any]:
 
 
 def _msgraph(_firm: Firm, _name: str, said: Said) -> dict[str, Any]:
-    folders = {"folders": [said["folder"]]} if said.get("folder") else {}
-    return {**_some(said, "tenant", "client_id", "client_secret", "site", "drive"), **folders}
+    lists = {"folders": said.get("folder"), "columns": said.get("lock_column")}
+    filled = {option: [known] for option, known in lists.items() if known}
+    return {**_some(said, "tenant", "client_id", "client_secret", "site", "drive"), **filled}
 
 
 def _slack(_firm: Firm, _name: str, said: Said) -> dict[str, Any]:
