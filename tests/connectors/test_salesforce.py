@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import ValidationError
 
 from concordat import errors
-from concordat.connectors.salesforce import FACTS, SPEC, Salesforce, SalesforceSettings, translate
+from concordat.connectors.salesforce import FACTS, SPEC, SalesforceConnector, SalesforceSettings, translate
 from concordat.connectors.salesforce.errors import CODES, verdict
 from concordat.errors import AmbiguousKey, AuthRevoked, Busy, Locked, Rejected, Unavailable, UnknownOutcome
 from concordat.sdk.conformance import Bench, Check, checks
@@ -42,7 +42,7 @@ def twin() -> Iterator[TwinHandle]:
 
 
 @pytest.fixture
-def crm(twin: TwinHandle) -> Iterator[Salesforce]:
+def crm(twin: TwinHandle) -> Iterator[SalesforceConnector]:
     connector = SPEC.connect(settings(twin, page=5), connection="crm")
     yield connector
     connector.close()
@@ -81,7 +81,7 @@ def opportunity(number: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def bench(twin: TwinHandle, crm: Salesforce) -> Bench:
+def bench(twin: TwinHandle, crm: SalesforceConnector) -> Bench:
     return Bench(
         connector=crm,
         examples={"client": client, "opportunity": opportunity},
@@ -100,7 +100,7 @@ def test_conforms(check: Check, bench: Bench):
     check(bench)
 
 
-def test_it_is_a_connector(crm: Salesforce):
+def test_it_is_a_connector(crm: SalesforceConnector):
     assert isinstance(crm, Connector)
     assert crm.facts is SPEC.facts
 
@@ -136,7 +136,7 @@ def test_a_wrong_secret_is_one_clear_sentence(twin: TwinHandle):
     connector.close()
 
 
-def test_a_deal_brings_its_parents(crm: Salesforce):
+def test_a_deal_brings_its_parents(crm: SalesforceConnector):
     wanted = FIRM.opportunities[0]
     records = crm.fetch_source("opportunity", [f"crm:{wanted['Id']}"], CTX)
     assert [record.object for record in records] == ["client", "contract", "opportunity"]
@@ -151,7 +151,7 @@ def test_a_deal_brings_its_parents(crm: Salesforce):
     assert deal.fields["owner_name"] in {user["Name"] for user in FIRM.users}
 
 
-def drain(crm: Salesforce, cursor: str | None, object_: str = "opportunity") -> tuple[list[str], str]:
+def drain(crm: SalesforceConnector, cursor: str | None, object_: str = "opportunity") -> tuple[list[str], str]:
     seen: list[str] = []
     while True:
         page = crm.changes(object_, cursor, CTX)
@@ -161,7 +161,7 @@ def drain(crm: Salesforce, cursor: str | None, object_: str = "opportunity") -> 
             return seen, cursor
 
 
-def test_polling_pages_resumes_and_shows_a_tombstone(crm: Salesforce, twin: TwinHandle):
+def test_polling_pages_resumes_and_shows_a_tombstone(crm: SalesforceConnector, twin: TwinHandle):
     seen, cursor = drain(crm, None)
     assert sorted(seen) == sorted(row["Id"] for row in FIRM.opportunities)
     twin.advance(timedelta(seconds=5))
@@ -176,7 +176,7 @@ def test_polling_pages_resumes_and_shows_a_tombstone(crm: Salesforce, twin: Twin
     assert won.fields["won_at"] == won.version
 
 
-def test_an_idle_poll_reads_nothing(crm: Salesforce, twin: TwinHandle):
+def test_an_idle_poll_reads_nothing(crm: SalesforceConnector, twin: TwinHandle):
     _, cursor = drain(crm, None)
     for _ in range(4):
         twin.advance(timedelta(minutes=3))
@@ -184,7 +184,7 @@ def test_an_idle_poll_reads_nothing(crm: Salesforce, twin: TwinHandle):
     assert seen == []
 
 
-def test_a_late_row_below_the_mark_is_still_read(crm: Salesforce, twin: TwinHandle):
+def test_a_late_row_below_the_mark_is_still_read(crm: SalesforceConnector, twin: TwinHandle):
     """A long transaction: the row's stamp is older than what was read already."""
     _, cursor = drain(crm, None)
     twin.advance(timedelta(seconds=60))
@@ -202,7 +202,7 @@ def test_a_late_row_below_the_mark_is_still_read(crm: Salesforce, twin: TwinHand
 
 
 @pytest.mark.parametrize("kind", ["commit_then_drop", "commit_then_504", "truncate_body", "html_error_page"])
-def test_a_lost_answer_is_an_unknown_outcome_and_find_knows(crm: Salesforce, twin: TwinHandle, kind: str):
+def test_a_lost_answer_is_an_unknown_outcome_and_find_knows(crm: SalesforceConnector, twin: TwinHandle, kind: str):
     crm.ping(CTX)
     twin.fault(kind=kind, operation="upsert", nth=1, status=504 if kind == "commit_then_504" else 200, commit=True)
     with pytest.raises(UnknownOutcome):
@@ -216,14 +216,16 @@ def test_a_lost_answer_is_an_unknown_outcome_and_find_knows(crm: Salesforce, twi
 @pytest.mark.parametrize(
     ("fault", "error"), [({"kind": "status"}, Unavailable), ({"kind": "drop_before_commit"}, Unavailable)]
 )
-def test_a_read_that_fails_is_unavailable(crm: Salesforce, twin: TwinHandle, fault: dict[str, Any], error: type):
+def test_a_read_that_fails_is_unavailable(
+    crm: SalesforceConnector, twin: TwinHandle, fault: dict[str, Any], error: type
+):
     crm.ping(CTX)
     twin.fault(**fault)
     with pytest.raises(error):
         crm.ping(CTX)
 
 
-def test_a_shut_port_means_nothing_was_written(crm: Salesforce, twin: TwinHandle):
+def test_a_shut_port_means_nothing_was_written(crm: SalesforceConnector, twin: TwinHandle):
     crm.ping(CTX)
     twin.refuse()
     with pytest.raises((Unavailable, UnknownOutcome)):
@@ -234,13 +236,13 @@ def test_a_shut_port_means_nothing_was_written(crm: Salesforce, twin: TwinHandle
     assert crm.write([intent()], CTX)[0].disposition == "created"
 
 
-def test_a_session_that_ends_mid_poll_is_renewed(crm: Salesforce, twin: TwinHandle):
+def test_a_session_that_ends_mid_poll_is_renewed(crm: SalesforceConnector, twin: TwinHandle):
     twin.fault(kind="token_expires_after", calls=1)
     seen, _ = drain(crm, None)
     assert len(set(seen)) == len(FIRM.opportunities)
 
 
-def test_members_fail_alone_and_name_our_field(crm: Salesforce, twin: TwinHandle):
+def test_members_fail_alone_and_name_our_field(crm: SalesforceConnector, twin: TwinHandle):
     twin.fault(kind="lock_storm", key="CC-2", times=1)
     bad = intent(3, fields={**client(3), "parent": {"ref": "001xx0000000000ZZZ"}})
     good, locked, wrong = crm.write([intent(1), intent(2), bad], CTX)
@@ -250,27 +252,27 @@ def test_members_fail_alone_and_name_our_field(crm: Salesforce, twin: TwinHandle
     assert wrong.error.field == "parent"
 
 
-def test_two_records_under_one_key_are_ambiguous(crm: Salesforce, twin: TwinHandle):
+def test_two_records_under_one_key_are_ambiguous(crm: SalesforceConnector, twin: TwinHandle):
     twin.seed({"Account": [{"Name": "A", "Concordat_Key__c": "CC-1"}, {"Name": "B", "Concordat_Key__c": "CC-1"}]})
     (result,) = crm.write([intent()], CTX)
     assert isinstance(result.error, AmbiguousKey)
     assert len(crm.find("client", ["CC-1"], CTX)["CC-1"]) == 2
 
 
-def test_an_adopted_record_is_changed_by_id_beside_new_ones(crm: Salesforce, twin: TwinHandle):
+def test_an_adopted_record_is_changed_by_id_beside_new_ones(crm: SalesforceConnector, twin: TwinHandle):
     old = FIRM.accounts[1]["Id"]
     first, second = crm.write([intent(1, ref=old), intent(2)], CTX)
     assert (first.ref, first.disposition, second.disposition) == (old, "updated", "created")
     assert crm.find("client", ["CC-1"], CTX)["CC-1"][0].ref == old
 
 
-def test_two_hundred_records_are_one_call(crm: Salesforce, twin: TwinHandle):
+def test_two_hundred_records_are_one_call(crm: SalesforceConnector, twin: TwinHandle):
     results = crm.write([intent(number) for number in range(200)], CTX)
     assert all(result.error is None for result in results)
     assert crm.find("client", [f"CC-{number}" for number in range(200)], CTX).keys() >= {"CC-0", "CC-199"}
 
 
-def test_a_name_with_quotes_is_matched_not_run(crm: Salesforce, twin: TwinHandle):
+def test_a_name_with_quotes_is_matched_not_run(crm: SalesforceConnector, twin: TwinHandle):
     wild = next(row for row in FIRM.accounts if "'" in row["Name"])
     (found,) = crm.match("client", {"name": wild["Name"]}, CTX)
     assert found.ref == wild["Id"]
@@ -308,7 +310,7 @@ def hinted(body: bytes, *, secret: bytes = b"hush", age: int = 0) -> dict[str, s
     return {"X-Concordat-Timestamp": stamp, "X-Concordat-Signature": f"sha256={digest}"}
 
 
-def test_a_signed_hint_is_decoded(crm: Salesforce):
+def test_a_signed_hint_is_decoded(crm: SalesforceConnector):
     body = json.dumps({"event": "e1", "object": "Opportunity", "ids": ["006A", "006B"]}).encode()
     push = crm.decode_push(hinted(body), body, NOW)
     assert [(hint.object, hint.ref) for hint in push.hints] == [("opportunity", "006A"), ("opportunity", "006B")]
@@ -320,13 +322,13 @@ def test_a_signed_hint_is_decoded(crm: Salesforce):
     [hinted(b"{}", secret=b"x"), hinted(b"{}", age=301), hinted(b"{}", age=-301), {}, hinted(b"other")],
     ids=["secret", "old", "future", "none", "body"],
 )
-def test_a_hint_that_is_not_ours_is_refused(crm: Salesforce, headers: dict[str, str]):
+def test_a_hint_that_is_not_ours_is_refused(crm: SalesforceConnector, headers: dict[str, str]):
     with pytest.raises(AuthRevoked):
         crm.decode_push(headers, b"{}", NOW)
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"object": "Account"}', b'{"object": "Account", "ids": 5}'])
-def test_a_hint_that_cannot_be_read_is_rejected(crm: Salesforce, body: bytes):
+def test_a_hint_that_cannot_be_read_is_rejected(crm: SalesforceConnector, body: bytes):
     with pytest.raises(Rejected):
         crm.decode_push(hinted(body), body, NOW)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from concordat.connectors.salesforce import SPEC, Salesforce, SalesforceSettings, translate
+from concordat.connectors.salesforce import SPEC, SalesforceConnector, SalesforceSettings, translate
 from concordat.connectors.salesforce.errors import verdict
-from concordat.errors import AuthRevoked, Locked, QuotaExhausted, Rejected, Unavailable, UnknownOutcome
+from concordat.errors import AuthRevoked, Locked, QuotaExhausted, RateLimited, Rejected, Unavailable, UnknownOutcome
 from concordat.sdk.rest import Answer
 from concordat.sdk.spec import CallContext
 from concordat.twins.server import TwinHandle, start_twins
@@ -31,13 +31,13 @@ def twin() -> Iterator[TwinHandle]:
 
 
 @pytest.fixture
-def crm(twin: TwinHandle) -> Iterator[Salesforce]:
+def crm(twin: TwinHandle) -> Iterator[SalesforceConnector]:
     connector = SPEC.connect(settings(twin), connection="crm")
     yield connector
     connector.close()
 
 
-def test_a_quota_that_says_when_is_believed(crm: Salesforce, twin: TwinHandle):
+def test_a_quota_that_says_when_is_believed(crm: SalesforceConnector, twin: TwinHandle):
     crm.ping(CTX)
     twin.fault(kind="quota_exhausted", retry_after=90, times=1)
     with pytest.raises(QuotaExhausted) as spent:
@@ -78,7 +78,7 @@ def test_codes_beside_the_usual_ones(code: str, kind: type):
     assert type(verdict(code, {"message": "says"})) is kind
 
 
-def test_many_threads_whose_session_ended_log_in_once(crm: Salesforce, twin: TwinHandle):
+def test_many_threads_whose_session_ended_log_in_once(crm: SalesforceConnector, twin: TwinHandle):
     crm.ping(CTX)
     before = twin.twin.traffic.calls["POST /services/oauth2/token"]
     twin.twin.tokens.revoke()
@@ -108,5 +108,22 @@ def test_no_error_shows_a_secret(twin: TwinHandle):
     with pytest.raises(AuthRevoked) as unsigned:
         crm.decode_push({"x-concordat-signature": "sha256=00"}, b"{}", twin.twin.now() + timedelta(0))
     crm.close()
-    said = f"{refused.value!r} {refused.value} {unsigned.value!r} {crm._settings!r} {crm._http!r}"
+    said = f"{refused.value!r} {refused.value} {unsigned.value!r} {crm._settings!r} {crm._desk!r}"
     assert "canary" not in said
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ('{"error": "invalid_grant", "error_description": "login rate exceeded"}', RateLimited),
+        ('{"error": "server_error", "error_description": "try again"}', Unavailable),
+        ('{"error": "invalid_grant", "error_description": "user hasn\'t approved this consumer"}', AuthRevoked),
+    ],
+)
+def test_a_login_that_fails_is_not_always_a_refused_credential(
+    crm: SalesforceConnector, twin: TwinHandle, said: str, kind: type
+):
+    head = {"content-type": "application/json"}
+    twin.fault(kind="status", status=400, body=said, headers=head, path="/oauth2/token")
+    with pytest.raises(kind):
+        crm.ping(CTX)

@@ -3,6 +3,8 @@
 facts.py      what is declared: settings, objects, fields, operations
 fields.py     each object as a Salesforce record, both ways
 errors.py     Salesforce's codes in our words
+desk.py       one connection's calls: queries in pages, collections, the login
+writes.py     collections of records and what became of each
 feed.py       where a poll stands
 hints.py      signed hints
 connector.py  the seam
@@ -10,12 +12,12 @@ connector.py  the seam
 
 from __future__ import annotations
 
-from concordat.connectors.salesforce.connector import Salesforce, connect
+from concordat.connectors.salesforce.connector import SalesforceConnector, connect
 from concordat.connectors.salesforce.errors import translate
 from concordat.connectors.salesforce.facts import FACTS, SalesforceSettings
 from concordat.sdk.spec import ConnectorSpec
 
-__all__ = ["FACTS", "SPEC", "Salesforce", "SalesforceSettings", "connect", "translate"]
+__all__ = ["FACTS", "SPEC", "SalesforceConnector", "SalesforceSettings", "connect", "translate"]
 
 SPEC = ConnectorSpec(
     system="salesforce",

@@ -6,22 +6,17 @@ Reading goes through `queryAll`, so deleted records come as tombstones, and by k
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
-
 from concordat.connectors.salesforce import hints
-from concordat.connectors.salesforce.errors import translate, verdict
+from concordat.connectors.salesforce.desk import Desk, Row
 from concordat.connectors.salesforce.facts import FACTS, SalesforceSettings
-from concordat.connectors.salesforce.feed import Cursor, soql_time, vendor_now
+from concordat.connectors.salesforce.feed import Cursor
 from concordat.connectors.salesforce.fields import ID, OBJECTS, Mapper, instant
-from concordat.errors import Rejected, Unavailable, UnknownOutcome, VendorError
-from concordat.sdk.auth import Anonymous, CachedToken, ClientCredentials, JwtBearer, TokenSource, token_errors
+from concordat.connectors.salesforce.writes import Writes
+from concordat.errors import Rejected
 from concordat.sdk.records import each
-from concordat.sdk.rest import Answer as HttpAnswer
-from concordat.sdk.rest import Http
 from concordat.sdk.spec import (
     Answer,
     CallContext,
@@ -33,8 +28,9 @@ from concordat.sdk.spec import (
     WriteIntent,
     WriteResult,
 )
+from concordat.sdk.timing import timed
 
-__all__ = ["Salesforce", "connect"]
+__all__ = ["SalesforceConnector", "connect"]
 
 PARENTS: Mapping[str, Mapping[str, str]] = {
     "client": {},
@@ -43,43 +39,39 @@ PARENTS: Mapping[str, Mapping[str, str]] = {
 }
 """Object to its parents that ride along: relationship name to canonical object; parents first."""
 
-
-UNPARSED = "JSON_PARSER_ERROR"
+NATURAL: Mapping[str, frozenset[str]] = {
+    "client": frozenset({"name", "number", "tax_id"}),
+    "opportunity": frozenset({"name", "number", "client"}),
+}
+"""Object to the fields by which people know one."""
 READ_BATCH = 200
 """Ids in one query: an address may have 16,384 bytes (src: REST API Developer Guide, status codes)."""
 
 
-class Salesforce:
-    """One connection to one org. See `concordat.sdk.spec.Connector` for what each method promises."""
+def connect(settings: SalesforceSettings, *, connection: str) -> SalesforceConnector:
+    """Make a connector; the first call opens the first socket."""
+    return SalesforceConnector(settings, connection)
 
-    facts = FACTS
 
-    def __init__(
-        self,
-        settings: SalesforceSettings,
-        *,
-        connection: str,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
+class SalesforceConnector:
+    """One connection to one org."""
+
+    def __init__(self, settings: SalesforceSettings, connection: str) -> None:
+        self.facts = FACTS
         self._settings = settings
         self._mapper = Mapper(settings, connection)
-        self._tokens = Http(
-            settings.token_url, Anonymous(), connection=connection, errors=token_errors, transport=transport
-        )
-        auth = CachedToken(_source(settings, self._tokens))
-        self._http = Http(settings.url, auth, connection=connection, errors=translate, transport=transport)
-        self._data = f"/services/data/v{settings.api_version}"
+        self._desk = Desk(settings, connection)
+        self._writes = Writes(self._desk, self._mapper, settings)
 
     def ping(self, ctx: CallContext) -> None:
-        """Ask for the limits: proves address, credentials and the API's permission."""
-        self._http.send(ctx, "GET", f"{self._data}/limits", write=False)
+        """Ask for the limits."""
+        self._desk.ping(ctx)
 
     def close(self) -> None:
         """Release sockets."""
-        self._http.close()
-        self._tokens.close()
+        self._desk.close()
 
-    # -- reads
+    # -- source ----------------------------------------------------------------------------------
 
     def changes(self, object_: str, cursor: str | None, ctx: CallContext) -> ChangePage:
         """One page of changes, oldest first, with parents before children and deleted records as tombstones."""
@@ -87,23 +79,25 @@ class Salesforce:
         here = Cursor.of(cursor).begun(timedelta(seconds=self._settings.overlap_seconds))
         size = self._settings.page
         soql = f"{self._select(object_)}{here.where()} ORDER BY SystemModstamp, Id LIMIT {size}"
-        rows, date = self._query(soql, ctx, deleted=True)
-        now = vendor_now(date) or here.now
-        here = replace(here, now=now, swept=here.swept or now)
-        if rows:
-            last = rows[-1]
-            here = replace(here, at=soql_time(datetime.fromisoformat(last["SystemModstamp"])), id=last["Id"])
+        rows, date = self._desk.query(soql, timed(ctx), deleted=True)
+        here = here.moved(rows, date)
         return ChangePage(records=self._records(object_, rows), cursor=here.text(), more=len(rows) == size)
 
     def fetch_source(self, object_: str, refs: Sequence[str], ctx: CallContext) -> Sequence[SourceRecord]:
         """Present state of these records, parents along, deleted ones as tombstones."""
         _known(object_, FACTS.sources)
-        rows: list[Mapping[str, Any]] = []
-        ids = _ids(refs)
+        clocked, ids = timed(ctx), _ids(refs)
+        rows: list[Row] = []
         for start in range(0, len(ids), READ_BATCH):
             some = _list(ids[start : start + READ_BATCH])
-            rows += self._query(f"{self._select(object_)} WHERE Id IN {some}", ctx, deleted=True)[0]
+            rows += self._desk.query(f"{self._select(object_)} WHERE Id IN {some}", clocked, deleted=True)[0]
         return self._records(object_, rows)
+
+    # -- target ----------------------------------------------------------------------------------
+
+    def write(self, intents: Sequence[WriteIntent], ctx: CallContext) -> Sequence[WriteResult]:
+        """Upsert by our key, or change by id, as collections."""
+        return self._writes.write(intents, timed(ctx))
 
     def find(self, object_: str, record_keys: Sequence[str], ctx: CallContext) -> Mapping[str, Sequence[Observed]]:
         """Everything under these keys, by the External ID field; Salesforce's search by it is immediate."""
@@ -133,9 +127,19 @@ class Salesforce:
         ids = _ids(refs)
         return list(self._observe(object_, f"Id IN {_list(ids)}", ctx)) if ids else []
 
-    def ask(self, question: str, questions: Sequence[JsonObject], ctx: CallContext) -> Sequence[Answer]:
-        """Answer nothing: the facts declare no question."""
-        raise Rejected(f"Salesforce cannot answer {question!r} ({len(questions)} asked, {ctx.correlation_id}).")
+    # -- what Salesforce does not do -----------------------------------------------------------------
+
+    def ask(self, question: str, _questions: Sequence[JsonObject], _ctx: CallContext) -> Sequence[Answer]:
+        """Refuse: no questions are declared."""
+        raise Rejected(f"Salesforce is not asked {question!r}.")
+
+    # -- hints -----------------------------------------------------------------------------------
+
+    def decode_push(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Push:
+        """Decode a hint signed with the shared secret; one older than 300 s is refused as a replay."""
+        return hints.decode(headers, body, now, self._settings.push_secret)
+
+    # -- parts -----------------------------------------------------------------------------------
 
     def _natural(self, object_: str, fields: JsonObject) -> dict[str, str]:
         """Give what can be searched for, by API name."""
@@ -152,13 +156,13 @@ class Salesforce:
         _known(object_, FACTS.targets)
         columns = ", ".join(self._mapper.columns(object_))
         soql = f"SELECT {columns} FROM {OBJECTS[object_]} WHERE {where}"  # noqa: S608  quoted by `_text`
-        for row in self._query(soql, ctx, deleted=False)[0]:
+        for row in self._desk.query(soql, timed(ctx), deleted=False)[0]:
             yield Observed(
                 ref=row["Id"],
                 record_key=row.get(self._settings.key_field) or "",
                 fields=self._mapper.held(object_, row),
                 version=instant(row["SystemModstamp"]),
-                url=f"{self._settings.url}/{row['Id']}",
+                url=self._settings.page_of(row["Id"]),
             )
 
     def _select(self, object_: str) -> str:
@@ -170,29 +174,17 @@ class Salesforce:
         columns = ", ".join([*self._mapper.columns(object_), *parents])
         return f"SELECT {columns} FROM {OBJECTS[object_]}"  # noqa: S608  names of settings, no input
 
-    def _query(self, soql: str, ctx: CallContext, *, deleted: bool) -> tuple[list[Mapping[str, Any]], str]:
-        """Give every row, and the vendor's `Date`. Raises `Unavailable` where rows are missing."""
-        path = f"{self._data}/{'queryAll' if deleted else 'query'}"
-        answer = self._http.send(ctx, "GET", path, params={"q": soql}, write=False)
-        rows, total = _rows(answer), answer.json.get("totalSize")
-        while link := answer.json.get("nextRecordsUrl"):
-            answer = self._http.send(ctx, "GET", self._http.origin + str(link), write=False)
-            rows += _rows(answer)
-        if not answer.json.get("done", True) or (isinstance(total, int) and len(rows) < total):
-            raise Unavailable(f"Salesforce answered {len(rows)} of {total} records")
-        return rows, answer.headers.get("date", "")
-
-    def _records(self, object_: str, rows: Sequence[Mapping[str, Any]]) -> list[SourceRecord]:
+    def _records(self, object_: str, rows: Sequence[Row]) -> list[SourceRecord]:
         parents: dict[str, SourceRecord] = {}
         for relation, parent in PARENTS[object_].items():
             inside = (row.get(relation) for row in rows)
             parents |= {record.ref: record for record in self._each(parent, [row for row in inside if row])}
         return [*parents.values(), *self._each(object_, rows)]
 
-    def _each(self, object_: str, rows: Sequence[Mapping[str, Any]]) -> list[SourceRecord]:
+    def _each(self, object_: str, rows: Sequence[Row]) -> list[SourceRecord]:
         return each(rows, lambda row: self._record(object_, row), object_=object_, ref=lambda row: row["Id"])
 
-    def _record(self, object_: str, row: Mapping[str, Any]) -> SourceRecord:
+    def _record(self, object_: str, row: Row) -> SourceRecord:
         fields = self._mapper.read(object_, row)
         if "roles" in fields:
             fields["roles"] = fields["roles"] or []
@@ -204,132 +196,14 @@ class Salesforce:
             fields=fields,
             extra=self._mapper.unread(object_, row),
             numbers=[fields["number"]] if fields.get("number") else [],
-            url=f"{self._settings.url}/{row['Id']}",
+            url=self._settings.page_of(row["Id"]),
             deleted=bool(row.get("IsDeleted")),
         )
-
-    # -- writes
-
-    def write(self, intents: Sequence[WriteIntent], ctx: CallContext) -> Sequence[WriteResult]:
-        """Upsert by our key in one collection; records that are known by id are changed by id in another."""
-        results: dict[int, WriteResult] = {}
-        by_key: dict[int, dict[str, Any]] = {}
-        by_id: dict[int, dict[str, Any]] = {}
-        for place, intent in enumerate(intents):
-            try:
-                (by_id if intent.ref else by_key)[place] = self._body(intent)
-            except VendorError as error:
-                results[place] = WriteResult(error=error)
-        if by_key or by_id:
-            sobject = OBJECTS[intents[0].object]
-            upsert = f"/composite/sobjects/{sobject}/{self._settings.key_field}"
-            both = bool(by_key) and bool(by_id)
-            results |= self._collection(upsert, by_key, intents, ctx, alone=not both)
-            results |= self._collection("/composite/sobjects", by_id, intents, ctx, alone=not both)
-        return [results[place] for place in range(len(intents))]
-
-    def _body(self, intent: WriteIntent) -> dict[str, Any]:
-        _known(intent.object, FACTS.targets)
-        if intent.operation not in FACTS.targets[intent.object].operations:
-            raise Rejected(f"Salesforce cannot {intent.operation} a {intent.object}.", code="OPERATION")
-        body = self._mapper.write(intent.object, intent.fields)
-        known = {"id": intent.ref} if intent.ref else {}
-        kind = {"attributes": {"type": OBJECTS[intent.object]}}
-        return {**kind, **known, self._settings.key_field: intent.record_key, **body}
-
-    def _collection(
-        self,
-        path: str,
-        bodies: Mapping[int, dict[str, Any]],
-        intents: Sequence[WriteIntent],
-        ctx: CallContext,
-        *,
-        alone: bool,
-    ) -> dict[int, WriteResult]:
-        """One call. Where the parser refuses it nothing was written: it is halved until the culprit stands alone."""
-        if not bodies:
-            return {}
-        said = {"allOrNone": False, "records": list(bodies.values())}
-        try:
-            answer = self._http.send(ctx, "PATCH", self._data + path, json=said, write=True, idempotent=True)
-            results = _results(answer, len(bodies))
-        except VendorError as error:
-            if isinstance(error, Rejected) and error.code == UNPARSED and len(bodies) > 1:
-                halves = _halves(bodies)
-                return {
-                    k: v for half in halves for k, v in self._collection(path, half, intents, ctx, alone=False).items()
-                }
-            if alone:
-                raise
-            return dict.fromkeys(bodies, WriteResult(error=error))
-        pairs = zip(bodies, results, strict=True)
-        return {place: self._result(intents[place], row) for place, row in pairs}
-
-    def _result(self, intent: WriteIntent, row: Mapping[str, Any]) -> WriteResult:
-        if not isinstance(row, Mapping):
-            return WriteResult(error=UnknownOutcome(f"Salesforce answered {row!r} for a record"))
-        if not row.get("success"):
-            error = (row.get("errors") or [{}])[0]
-            code = str(error.get("statusCode", "UNKNOWN"))
-            return WriteResult(error=verdict(code, error, canonical=lambda api: self._name(intent, api)))
-        ref = str(row.get("id") or intent.ref or "")
-        if not ref:
-            return WriteResult(error=UnknownOutcome("Salesforce saved the record and did not say which"))
-        made = "created" if row.get("created") else "updated"
-        return WriteResult(ref=ref, disposition=made, url=f"{self._settings.url}/{ref}")  # type: ignore[arg-type]
-
-    def _name(self, intent: WriteIntent, api: str) -> str:
-        return self._mapper.canonical(intent.object, api)
-
-    # -- hints
-
-    def decode_push(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Push:
-        """Decode a hint signed with the shared secret; one older than 300 s is refused as a replay."""
-        return hints.decode(headers, body, now, self._settings.push_secret)
-
-
-def connect(settings: SalesforceSettings, *, connection: str) -> Salesforce:
-    """Make the connection; opens nothing until the first call."""
-    return Salesforce(settings, connection=connection)
-
-
-NATURAL: Mapping[str, frozenset[str]] = {
-    "client": frozenset({"name", "number", "tax_id"}),
-    "opportunity": frozenset({"name", "number", "client"}),
-}
-
-
-def _source(settings: SalesforceSettings, http: Http) -> TokenSource:
-    path = "/services/oauth2/token"
-    if settings.private_key is None:
-        secret = settings.consumer_secret.get_secret_value() if settings.consumer_secret else ""
-        return ClientCredentials(http=http, path=path, client_id=settings.consumer_key, client_secret=secret)
-    claims = {"iss": settings.consumer_key, "sub": settings.username, "aud": settings.audience}
-    return JwtBearer(http=http, path=path, claims=claims, key=settings.private_key.get_secret_value())
 
 
 def _known(object_: str, among: Mapping[str, object]) -> None:
     if object_ not in among:
         raise Rejected(f"Salesforce does not serve {object_!r} here; it serves: {', '.join(among)}.")
-
-
-def _rows(answer: HttpAnswer) -> list[Mapping[str, Any]]:
-    rows = answer.json.get("records") if isinstance(answer.json, Mapping) else None
-    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-        raise Unavailable(f"This is no answer of Salesforce's: {answer.text[:80]!r}", status=answer.status)
-    return list(rows)
-
-
-def _results(answer: HttpAnswer, wanted: int) -> list[Mapping[str, Any]]:
-    if not isinstance(answer.json, list) or len(answer.json) != wanted:
-        raise UnknownOutcome(f"Salesforce did not answer for each of {wanted} records", status=answer.status)
-    return answer.json
-
-
-def _halves(bodies: Mapping[int, dict[str, Any]]) -> list[dict[int, dict[str, Any]]]:
-    members = list(bodies.items())
-    middle = len(members) // 2
-    return [dict(members[:middle]), dict(members[middle:])]
 
 
 def _ids(refs: Sequence[str]) -> list[str]:

@@ -19,15 +19,17 @@ from concordat.errors import (
     Locked,
     Missing,
     QuotaExhausted,
+    RateLimited,
     Rejected,
     Retriable,
     Unavailable,
     UnknownOutcome,
     VendorError,
 )
+from concordat.sdk.auth import token_errors
 from concordat.sdk.rest import Answer
 
-__all__ = ["CODES", "translate", "verdict"]
+__all__ = ["CODES", "login_errors", "translate", "verdict"]
 
 CODES: Mapping[str, type[VendorError]] = {
     "INVALID_SESSION_ID": AuthExpired,
@@ -76,6 +78,17 @@ CODES: Mapping[str, type[VendorError]] = {
 MOVED = frozenset({301, 302, 303, 307, 308})
 INNER = "UNKNOWN_EXCEPTION"
 """An inner failure: of one record in a batch nothing was saved, of a whole call nobody knows."""
+
+
+def login_errors(answer: Answer, write: bool, /) -> VendorError | None:  # noqa: FBT001  the shape of `Translate`
+    """Read a refused login: too many of them, or a failure of the vendor's own, is no refused credential."""
+    said = answer.json if isinstance(answer.json, Mapping) else {}
+    words = f"{said.get('error', '')} {said.get('error_description', '')}".lower()
+    if "rate exceeded" in words or "rate_limit" in words:
+        return RateLimited(f"Salesforce: {words}", retry_after=answer.retry_after, status=answer.status)
+    if any(word in words for word in ("server_error", "unknown_error", "temporarily_unavailable")):
+        return Unavailable(f"Salesforce: {words}", retry_after=answer.retry_after, status=answer.status)
+    return token_errors(answer, write)
 
 
 def translate(answer: Answer, write: bool, /) -> VendorError | None:  # noqa: FBT001  the shape of `Translate`

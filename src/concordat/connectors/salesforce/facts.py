@@ -116,6 +116,10 @@ class SalesforceSettings(BaseModel):
         description="Other API names, {object: {canonical field: API name}}; an empty name: not there",
     )
 
+    def page_of(self, ref: str) -> str:
+        """Say where a person sees a record."""
+        return f"{self.url.rstrip('/')}/{ref}"
+
     @model_validator(mode="after")
     def _credential(self) -> Self:
         if not (self.private_key and self.username) and not self.consumer_secret:

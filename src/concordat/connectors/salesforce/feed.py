@@ -8,13 +8,15 @@ last sweep began).
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import Any
 
-from concordat.errors import ResyncRequired
+from concordat.errors import ResyncRequired, Unavailable
 
-__all__ = ["Cursor", "soql_time", "vendor_now"]
+__all__ = ["Cursor", "soql_time"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +55,18 @@ class Cursor:
         back = soql_time(swept - overlap)
         moved = {"at": back, "id": ""} if back < self.at else {}
         return replace(self, swept=self.now, **moved)
+
+    def moved(self, rows: Sequence[Mapping[str, Any]], date: str) -> Cursor:
+        """Go on behind the last of these rows; `date` is the vendor's clock."""
+        now = vendor_now(date) or self.now
+        here = replace(self, now=now, swept=self.swept or now)
+        if not rows:
+            return here
+        try:
+            at, ref = datetime.fromisoformat(rows[-1]["SystemModstamp"]), str(rows[-1]["Id"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unavailable("Salesforce answered a record without its stamp.") from error
+        return replace(here, at=soql_time(at), id=ref)
 
     def where(self) -> str:
         """Give the condition for what comes after it; the beginning has none."""

@@ -115,6 +115,11 @@ class Mapper:
         """Give our name of a vendor's field, or the vendor's when we have none."""
         return next((field.name for field in self._fields[object_] if field.api == api), api)
 
+    def named(self, object_: str, message: str) -> str:
+        """Give our name of the field that a message of the vendor's speaks of, or an empty text."""
+        words = set(re.findall(r"\w+", message))
+        return next((field.name for field in self._fields[object_] if field.api in words), "")
+
     def read(self, object_: str, row: Mapping[str, Any]) -> dict[str, Any]:
         """Translate a record into canonical fields; what is empty there is None.
 
@@ -238,8 +243,9 @@ class Mapper:
 
 
 def instant(value: str) -> str:
-    """Turn Salesforce's `2026-11-22T10:00:00.000+0000` into `2026-11-22T10:00:00Z`."""
-    at = datetime.fromisoformat(value).astimezone(UTC)
+    """Turn Salesforce's `2026-11-22T10:00:00.000+0000` into `2026-11-22T10:00:00Z`; a day alone is its midnight."""
+    said = datetime.fromisoformat(value)
+    at = (said if said.tzinfo else said.replace(tzinfo=UTC)).astimezone(UTC)
     return at.isoformat(timespec="milliseconds" if at.microsecond else "seconds").replace("+00:00", "Z")
 
 

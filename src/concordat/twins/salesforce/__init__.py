@@ -20,9 +20,10 @@ Options: `consumer_key`, `consumer_secret`, `public_key` (PEM, for the JWT flow)
 Faults of its own: `lock_storm` (UNABLE_TO_LOCK_ROW per record; `inside`: true, wrapped by a trigger),
 `duplicate_rule` (DUPLICATES_DETECTED for a new record whose name is there), `quota_exhausted` (403
 REQUEST_LIMIT_EXCEEDED; `retry_after`: seconds, as a gateway adds), `partial_batch` (`members` of a collection
-fail with `code`), `schema_drift` (`fields` do not exist), `stale_read`, `token_expires_after`,
-`silent_field_drop`, `clock_skew` (stamps and JWT times). Hints: `POST {"event", "object", "ids", "at"}` with
-`X-Concordat-Timestamp` and `X-Concordat-Signature: sha256=hex(HMAC-SHA256(secret, timestamp + "." + body))`.
+fail with `code` and `message`; `over`: all of one with more records, in a trigger that runs out of limits),
+`schema_drift` (`fields` do not exist), `stale_read`, `token_expires_after`, `silent_field_drop`, `clock_skew`
+(stamps and JWT times). Hints: `POST {"event", "object", "ids", "at"}` with `X-Concordat-Timestamp` and
+`X-Concordat-Signature: sha256=hex(HMAC-SHA256(secret, timestamp + "." + body))`.
 This stands for a small Apex or Flow callout, or a relay of change events: the format is Concordat's own, as
 Salesforce has no signed webhook.
 """
@@ -39,7 +40,7 @@ from concordat.twins.base import Call, Refuse, Reply, Twin
 from concordat.twins.salesforce.acts import add_acts, hint
 from concordat.twins.salesforce.login import add_login
 from concordat.twins.salesforce.org import Ambiguous, Org
-from concordat.twins.salesforce.rules import check_parsed
+from concordat.twins.salesforce.rules import check_parsed, refusals
 from concordat.twins.salesforce.schema import OBJECTS, Problem
 
 __all__ = ["make"]
@@ -301,9 +302,8 @@ class _Served:
         for record in records:
             check_parsed(call.object or _type(record), record)
         fault = self.twin.fault("partial_batch", call)
-        fail = set(fault.args.get("members", [len(records) - 1])) if fault else set()
-        code = fault.args.get("code", "FIELD_CUSTOM_VALIDATION_EXCEPTION") if fault else ""
-        asked = [(record, code if number in fail else "") for number, record in enumerate(records)]
+        fail = refusals(fault.args, len(records)) if fault else {}
+        asked = [(record, fail.get(number)) for number, record in enumerate(records)]
         self.org.dry = bool(said.get("allOrNone"))
         results = [_try(save, record, failing) for record, failing in asked]
         if self.org.dry:
@@ -326,10 +326,10 @@ class _Served:
 
 
 def _try(
-    save: Callable[[Mapping[str, Any]], dict[str, Any]], record: Mapping[str, Any], failing: str
+    save: Callable[[Mapping[str, Any]], dict[str, Any]], record: Mapping[str, Any], failing: Problem | None
 ) -> dict[str, Any]:
     if failing:
-        return {"success": False, "errors": [Problem(failing, "the record was refused").item()]}
+        return {"success": False, "errors": [failing.item()]}
     try:
         return save(record)
     except Problem as problem:

@@ -10,6 +10,8 @@
   Opportunity.Amount).
 * A value that its field's type cannot take fails the parser, and with it every record of the call (src: issues
   texei/texei-sfdx-plugin 113, qoretechnologies/qore 3908).
+* A trigger that runs out of Apex limits fails every record of its chunk, for their number alone (src: issue
+  SFDO-Community/declarative-lookup-rollup-summaries 615): `partial_batch` with `over`.
 * CurrencyIsoCode is defaulted on create and never null (src: Object Reference, CurrencyIsoCode).
 """
 
@@ -21,7 +23,7 @@ from typing import Any
 from concordat.twins.base import Twin
 from concordat.twins.salesforce.schema import OBJECTS, Field, Problem, keep
 
-__all__ = ["check_copy", "check_currency", "check_lock", "check_parsed", "settled"]
+__all__ = ["check_copy", "check_currency", "check_lock", "check_parsed", "refusals", "settled"]
 
 Fields = dict[str, Any]
 
@@ -63,6 +65,17 @@ def check_parsed(object_: str, data: Mapping[str, Any]) -> None:
         except Problem as problem:
             if problem.code == "JSON_PARSER_ERROR":
                 raise
+
+
+def refusals(args: Mapping[str, Any], count: int) -> dict[int, Problem]:
+    """Say which members of a collection `partial_batch` refuses, and with what."""
+    if "over" in args:
+        message = "RollupTrigger: System.LimitException: Too many DML rows: 10001"
+        burden = Problem("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", message)
+        return dict.fromkeys(range(count), burden) if count > int(args["over"]) else {}
+    code = args.get("code", "FIELD_CUSTOM_VALIDATION_EXCEPTION")
+    problem = Problem(code, args.get("message", "the record was refused"))
+    return dict.fromkeys(args.get("members", [count - 1]), problem)
 
 
 def check_currency(kept: Mapping[str, Any], *, creating: bool) -> None:
