@@ -248,6 +248,8 @@ def test_one_project_that_may_not_be_changed_does_not_stop_the_connection(psa: K
     )
     error = refused(psa, {**PROJECT, "name": "New"}, ref=ref)
     assert type(error) is Rejected
+    twin.fault(kind="status", status=403, path="/stories.json", method="POST")
+    assert type(refused(psa, line(ref), "contract_line", key="CC-L1")) is Rejected
     twin.heal()
     twin.fault(kind="status", status=403, path="/workspaces.json", method="POST")
     assert isinstance(refused(psa, PROJECT, key="CC-2"), AuthRevoked)

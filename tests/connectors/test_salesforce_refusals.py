@@ -58,9 +58,11 @@ def test_an_inner_failure_of_one_record_is_tried_again_and_one_of_a_call_is_doub
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_an_org_that_moved_makes_no_case_of_a_record(status: int):
-    error = translate(Answer(status=status, headers={"location": "https://new.my.salesforce.com/x"}), True)
-    assert isinstance(error, Unavailable)
-    assert "new.my.salesforce.com" in error.message
+    answer = Answer(status=status, headers={"location": "https://new.my.salesforce.com/x"})
+    for write, kind in ((True, UnknownOutcome), (False, Unavailable)):
+        error = translate(answer, write)
+        assert type(error) is kind
+        assert "new.my.salesforce.com" in str(error)
 
 
 @pytest.mark.parametrize(

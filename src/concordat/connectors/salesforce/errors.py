@@ -98,7 +98,8 @@ def translate(answer: Answer, write: bool, /) -> VendorError | None:  # noqa: FB
         return AmbiguousKey(f"{len(rows)} records carry this key", code="MULTIPLE_CHOICES", status=300)
     if answer.status in MOVED:
         where = answer.headers.get("location", "")
-        return Unavailable(f"The org answers at another address, {where}: mend `url`", status=answer.status)
+        kind = UnknownOutcome if write else Unavailable
+        return kind(f"The org answers at another address, {where}: mend `url`", status=answer.status)
     first = answer.json[0] if isinstance(answer.json, list) and answer.json else None
     if not isinstance(first, Mapping):
         return None
