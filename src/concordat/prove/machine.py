@@ -80,6 +80,15 @@ class Simulated(Database):
                 raise
             conn.commit()
 
+    def look(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+        """One statement of the harness's own, by itself; `now` is the run's clock."""
+        conn = self.connection
+        conn.autocommit = True
+        try:
+            return conn.execute(sql, {"now": self._stage.clock.now, **parameters}).fetchall()
+        finally:
+            conn.autocommit = False
+
     def close(self) -> None:
         """Give the connection back."""
         if "connection" in self.__dict__:

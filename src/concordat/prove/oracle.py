@@ -284,8 +284,18 @@ def _nothing_else(run: Run, truth: Truth, live: Live, told: Told) -> None:
         standing = [held for held in there if not held.state]
         if len(there) > 1 and not (run.scene.classes[system] == "B" and told.about(whose)):
             raise Broken("twice", f"{object_} {name} in {system} is there {len(there)} times")
-        if standing and not told.about(whose) and not any(ref in told.records for _, ref in whose):
+        if standing and not told.about(whose) and not _unreadable(truth, whose, told):
             raise Broken("unwanted", f"{object_} {name} in {system} stands, its deal does not, and nobody was told")
+
+
+def _unreadable(truth: Truth, whose: frozenset[tuple[str, str]], told: Told) -> bool:
+    """Whether a record that one of these handoffs reads cannot be taken, and somebody was told."""
+    for _, ref in whose:
+        fields = truth.record(ref)
+        read = {ref, *(str(fields.get(name)).removeprefix("crm:") for name in ("contract", "client", "extends"))}
+        if read & told.records:
+            return True
+    return False
 
 
 def _same(want: Any, have: Any, live: Live) -> bool:

@@ -207,25 +207,18 @@ class Run:
         self.doors = [door for door in self.doors if not door.done]
 
     def pass_time(self, seconds: float) -> None:
-        """Time goes on. Who is at work beats meanwhile; while somebody is dead, others keep house as they do."""
+        """Time goes on. Who is at work beats meanwhile; what the dead left is not kept waiting by bad luck alone."""
         somebody = any(hand.running and hand.id for hand in self.hands)
-        seconds = min(seconds, BEAT) if self.watch.mourning else seconds
+        urgent = self.watch.urgent
+        seconds = min(seconds, BEAT) if urgent else seconds
         self.stage.clock.move(seconds)
         for target in self.targets.values():
             target.land()
         self._revive()
         self.watch.beats()
-        if self.watch.mourning and somebody:
-            self._keep_house()
+        if urgent and somebody:
+            self._work_off()
             self.watch.passed(seconds)
-
-    def _keep_house(self) -> None:
-        for hand in list(self.hands):
-            if "house" in hand.wants():
-                hand.begin("house")
-            for fibre in [f for f in hand.ready() if f.name == "house"]:
-                while not fibre.done and fibre.wakes <= self.stage.now and hand.running:
-                    self._turn(fibre)
 
     # ── pushes ────────────────────────────────────────────────────────────────────────────────
 

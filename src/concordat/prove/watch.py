@@ -38,13 +38,13 @@ LEASE = 60.0
 TAKEN_OVER = 15.0
 CHECK = """
 SELECT e.id, e.step, e.state, e.waits_for, e.owner, w.effect_id IS NULL AS idle, w.worker,
-       e.state = 'sending' AND (k.id IS NULL OR k.beat_at < app_now() - interval '10 seconds') AS abandoned,
+       e.state = 'sending' AND (k.id IS NULL OR k.beat_at < %(now)s::timestamptz - interval '10 seconds') AS abandoned,
        e.state = 'held' AND NOT EXISTS (
          SELECT FROM "case" c WHERE c.effect_id = e.id AND c.state <> 'resolved') AS caseless
 FROM effect e LEFT JOIN work w ON w.effect_id = e.id LEFT JOIN worker k ON k.id = w.worker
 WHERE e.kind <> 'adopt' AND (e.waiting OR e.state = 'sending') ORDER BY e.id"""
 HELD_BY = "SELECT count(*) AS rows FROM work WHERE worker = %(worker)s"
-BEATS = "UPDATE worker SET beat_at = app_now() WHERE id = ANY(%(ids)s::bigint[])"
+BEATS = "UPDATE worker SET beat_at = %(now)s WHERE id = ANY(%(ids)s::bigint[]) RETURNING id"
 DUE = """SELECT min(due) AS due FROM (
   SELECT min(due_at) FROM work UNION ALL SELECT min(due_at) FROM hint UNION ALL SELECT min(due_at) FROM dirty) t(due)"""
 
@@ -65,6 +65,7 @@ class Watch:
         self.acked: list[tuple[bytes, int]] = []
         self.deaths: list[_Death] = []
         self._checked = -1
+        self._beaten = 0.0
         self._abandoned: dict[int, float] = {}
         """Effects that are being sent by nobody alive, and since when."""
 
@@ -83,14 +84,14 @@ class Watch:
     def beats(self) -> None:
         """Workers beat while time passes; a jump of the clock must not make them look dead."""
         ids = [hand.id for hand in self.run.hands if hand.running and hand.id]
-        if ids:
-            with self.run.db.quiet() as conn:
-                conn.execute(BEATS, {"ids": ids})
+        if ids and self.run.stage.now - self._beaten >= BEAT:
+            self._beaten = self.run.stage.now
+            self.run.db.look(BEATS, ids=ids)
 
     @property
-    def mourning(self) -> bool:
-        """Somebody died, and it is not known yet that others took over."""
-        return bool(self.deaths)
+    def urgent(self) -> bool:
+        """Somebody died or was stopped in the middle of something, and others have a time within which to take over."""
+        return bool(self.deaths or self._abandoned)
 
     def passed(self, seconds: float) -> None:
         """So much time went by with somebody at work; what dead workers held must be in other hands."""
@@ -103,8 +104,7 @@ class Watch:
                 self.deaths.remove(death)
 
     def _taken_over(self, death: _Death) -> None:
-        with self.run.db.quiet() as conn:
-            row = conn.execute(HELD_BY, {"worker": death.worker}).fetchone() or {}
+        (row,) = self.run.db.look(HELD_BY, worker=death.worker)
         self.counts["deaths"] += 1
         if row["rows"]:
             raise Broken("taken-over", f"{row['rows']} rows of a dead worker are still its own after 15 s")
@@ -114,8 +114,7 @@ class Watch:
         if self.run.db.commits == self._checked:
             return
         self._checked = self.run.db.commits
-        with self.run.db.quiet() as conn:
-            rows = conn.execute(CHECK).fetchall()
+        rows = self.run.db.look(CHECK)
         now = self.run.stage.now
         self._abandoned = {row["id"]: self._abandoned.get(row["id"], now) for row in rows if row["abandoned"]}
         for row in rows:
@@ -138,8 +137,7 @@ class Watch:
 
     def next_due(self) -> float | None:
         """When the next thing is due, on the run's clock, in seconds; None: nothing is."""
-        with self.run.db.quiet() as conn:
-            row = conn.execute(DUE).fetchone() or {}
+        (row,) = self.run.db.look(DUE)
         due = row.get("due")
         return None if due is None else (due - self.run.stage.clock.start).total_seconds()
 
