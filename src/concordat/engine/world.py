@@ -10,10 +10,12 @@ from functools import cached_property, lru_cache
 import structlog
 
 from concordat.core.contract import Contract
+from concordat.core.language import load_contract
 from concordat.core.plan import Planner
 from concordat.core.settle import Policy
 from concordat.core.sla import BusinessCalendar, Span, due
 from concordat.core.undo import USAGE
+from concordat.errors import Bug
 from concordat.sdk.spec import Connector, ObjectFacts
 from concordat.store.database import Connection, Database
 from concordat.store.queries import QUERIES
@@ -50,21 +52,48 @@ class World:
     sweeps: Mapping[tuple[str, str], timedelta] = field(default_factory=dict)
     """How often each (connection, object) is swept as a source."""
     _lanes: dict[int, Lane] = field(default_factory=dict)
+    _pinned: dict[tuple[str, int], Contract] = field(default_factory=dict)
+    _pinned_planners: dict[str, Planner] = field(default_factory=dict)
     _due: Callable[[str, Span, datetime], datetime] = field(init=False)
 
     def __post_init__(self) -> None:
         self._due = lru_cache(maxsize=1024)(self._count)  # one round of planning asks thousands of times
 
+    def pinned(self, conn: Connection, name: str, version: int) -> Contract:
+        """One version of a contract, as it was published: a handoff ends on the version that it began on."""
+        known = self.contracts.get(name) or self._pinned.get((name, version))
+        if known is not None and known.version == version:
+            return known
+        if (name, version) not in self._pinned:
+            row = conn.execute(QUERIES.contract.show, {"name": name, "version": version}).fetchone()
+            loaded = load_contract(row["text"] if row else "", file=f"{name}/v{version}", systems=None).contract
+            if loaded is None:
+                raise Bug(f"{name}/v{version} was published and cannot be read any more.")
+            self._pinned[name, version] = loaded
+        return self._pinned[name, version]
+
+    def planner(self, contract: Contract) -> Planner:
+        """The planner of one version of a contract."""
+        if contract is self.contracts.get(contract.contract):
+            return self.planners[contract.contract]
+        known = self._pinned_planners.get(contract.key)
+        if known is None:
+            known = self._pinned_planners.setdefault(contract.key, Planner(contract, self._targets))
+        return known
+
     @cached_property
-    def planners(self) -> Mapping[str, Planner]:
-        """One planner per contract, knowing which fields each target holds."""
-        targets = {
+    def _targets(self) -> Mapping[tuple[str, str], frozenset[str]]:
+        return {
             (name, object_): facts.fields
             for name, connector in self.connectors.items()
             for object_, facts in connector.facts.targets.items()
             if facts.fields
         }
-        return {name: Planner(contract, targets) for name, contract in self.contracts.items()}
+
+    @cached_property
+    def planners(self) -> Mapping[str, Planner]:
+        """One planner per contract, knowing which fields each target holds."""
+        return {name: Planner(contract, self._targets) for name, contract in self.contracts.items()}
 
     @cached_property
     def subjects(self) -> tuple[list[str], list[str]]:

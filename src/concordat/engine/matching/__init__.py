@@ -14,7 +14,7 @@ from concordat.engine.claims import NO_TURN, NOTHING, Ready, Turn
 from concordat.engine.matching.brakes import brake
 from concordat.engine.matching.effects import apply, compare_all, freeze, may_free
 from concordat.engine.matching.handoffs import keep_cases, keep_inputs, open_handoffs, renew_handoffs, wanted_again
-from concordat.engine.matching.reading import again, find_handoffs, find_standing, read, wait_for_parents
+from concordat.engine.matching.reading import again, find_standing, read, wait_for_parents
 from concordat.engine.matching.subject import Subject
 from concordat.engine.undo import undo
 from concordat.engine.world import World
@@ -52,8 +52,7 @@ def plan_dirty(world: World, conn: Connection, *, limit: int = 500, turn: Turn =
 def _plan(world: World, conn: Connection, marks: Sequence[Mapping[str, Any]], at: datetime, turn: Turn) -> Ready:
     subjects = read(world, conn, marks)
     for subject in subjects:
-        subject.plan = world.planners[subject.contract.contract].plan(subject.known, subject.related)
-    find_handoffs(conn, subjects)
+        subject.plan = world.planner(subject.contract).plan(subject.known, subject.related)
     return write(world, conn, subjects, at, turn)
 
 
@@ -77,7 +76,8 @@ def _unplannable(world: World, mark: Mapping[str, Any], error: Exception) -> Cas
 
 def write(world: World, conn: Connection, subjects: list[Subject], at: datetime, turn: Turn) -> Ready:
     """Bring handoffs, cases, clocks and effects in line with these plans; says what is ready now."""
-    live = [s for s in subjects if s.handoff or s.plan.stance in (Stance.WANTED, Stance.ADOPTED, Stance.UNKNOWN)]
+    begun = (Stance.WANTED, Stance.ADOPTED, Stance.UNKNOWN)
+    live = [s for s in subjects if s.was != "cancelled" and (s.handoff or s.plan.stance in begun)]
     wait_for_parents(conn, live)
     live = brake(world, conn, live)
     fresh = [s for s in live if not s.handoff]

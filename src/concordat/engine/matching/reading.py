@@ -14,7 +14,7 @@ from concordat.engine.world import World
 from concordat.store.database import Connection
 from concordat.store.queries import QUERIES
 
-__all__ = ["again", "find_handoffs", "find_standing", "read", "wait_for_parents"]
+__all__ = ["again", "find_standing", "read", "wait_for_parents"]
 
 PARENT_WAIT = 2.0
 """Seconds until a handoff whose parent is not readable yet is planned again; it grows with the handoff's age."""
@@ -22,7 +22,10 @@ PARENT_WAIT_MOST = 60.0
 
 
 def read(world: World, conn: Connection, marks: Sequence[Mapping[str, Any]]) -> list[Subject]:
-    """Read the marked subjects and everything their contracts relate them to."""
+    """Read the marked subjects, lock the handoffs they have, and read all that their contracts relate them to.
+
+    A handoff is planned by the version of its contract that it began on, whatever is active now.
+    """
     ids = [mark["subject_id"] for mark in marks]
     rows = {row["id"]: row for row in conn.execute(QUERIES.handoff.records_by_id, {"ids": ids})}
     subjects = [
@@ -36,9 +39,10 @@ def read(world: World, conn: Connection, marks: Sequence[Mapping[str, Any]]) -> 
         for mark in marks
         if mark["subject_id"] in rows
     ]
+    _find_handoffs(world, conn, subjects)
     by_contract: dict[str, list[Subject]] = defaultdict(list)
     for subject in subjects:
-        by_contract[subject.contract.contract].append(subject)
+        by_contract[subject.contract.key].append(subject)
     for members in by_contract.values():
         for name in members[0].contract.with_:
             _relate(conn, members, name)
@@ -82,8 +86,7 @@ def _relate(conn: Connection, members: Sequence[Subject], name: str) -> None:
             member.revisions[row["id"]] = row["revision"]
 
 
-def find_handoffs(conn: Connection, subjects: Sequence[Subject]) -> None:
-    """Find and lock the handoffs that these subjects have already."""
+def _find_handoffs(world: World, conn: Connection, subjects: Sequence[Subject]) -> None:
     by_key = {subject.key: subject for subject in subjects}
     rows = conn.execute(
         QUERIES.handoff.lock_handoffs,
@@ -92,6 +95,8 @@ def find_handoffs(conn: Connection, subjects: Sequence[Subject]) -> None:
     for row in rows:
         subject = by_key[row["contract"], row["subject_id"]]
         subject.handoff, subject.was, subject.age = row["id"], row["state"], row["age"]
+        if row["version"] != subject.contract.version:
+            subject.contract = world.pinned(conn, row["contract"], row["version"])
 
 
 def find_standing(conn: Connection, withdrawn: Sequence[Subject]) -> None:

@@ -34,7 +34,7 @@ JOIN record r ON r.connection = t.connection AND r.object = t.object AND r.ref =
 
 -- name: lock_handoffs
 -- Handoffs of these subjects, locked in one order so that planners and settlers never wait in a circle.
-SELECT h.id, h.contract, h.subject_id, h.state, extract(epoch FROM app_now() - h.opened_at)::float8 AS age
+SELECT h.id, h.contract, h.version, h.subject_id, h.state, extract(epoch FROM app_now() - h.opened_at)::float8 AS age
 FROM handoff h JOIN unnest(%(contracts)s::text[], %(subjects)s::bigint[]) AS t(contract, subject_id)
   ON h.subject_id = t.subject_id AND h.contract = t.contract
 ORDER BY h.id FOR UPDATE OF h;
