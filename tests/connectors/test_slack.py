@@ -1,12 +1,9 @@
-"""The Slack connector against its twin: one channel for a key, words said once, events that are ours."""
+"""The Slack connector against its twin: one channel for a key, words said once."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -26,13 +23,11 @@ from concordat.errors import (
 )
 from concordat.sdk.conformance import Bench, Check, checks
 from concordat.sdk.rest import Answer
-from concordat.sdk.spec import CallContext, Hint, WriteIntent, WriteResult
+from concordat.sdk.spec import CallContext, WriteIntent, WriteResult
 from concordat.twins.server import TwinHandle, start_twins
 
 CTX = CallContext(correlation_id="c-1", timeout=5)
 KEY = "CC-ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-SECRET = "shh"
-NOW = datetime(2026, 11, 23, 7, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -321,61 +316,6 @@ def test_what_is_gone_is_missing(chat: slack.SlackConnector):
     assert isinstance(write(chat, ref="C404").error, Missing)
     assert chat.fetch("channel", ["C404"], CTX) == []
     assert chat.fetch("message", ["C404:1.1"], CTX) == []
-
-
-# -- events
-
-
-def signed(body: bytes, *, secret: str = SECRET, at: datetime = NOW) -> dict[str, str]:
-    ts = str(int(at.timestamp()))
-    digest = hmac.new(secret.encode(), f"v0:{ts}:".encode() + body, hashlib.sha256).hexdigest()
-    return {"X-Slack-Request-Timestamp": ts, "X-Slack-Signature": f"v0={digest}"}
-
-
-def event(**said: Any) -> bytes:
-    return json.dumps({"type": "event_callback", "event_id": "Ev1", "event": said}).encode()
-
-
-def test_an_event_is_a_hint_with_a_key(chat: slack.SlackConnector):
-    body = event(type="channel_archive", channel="C1")
-    push = chat.decode_push(signed(body), body, NOW)
-    assert (list(push.hints), push.key, push.reply) == ([Hint(object="channel", ref="C1")], "Ev1", None)
-    renamed = event(type="channel_rename", channel={"id": "C2", "name": "x"})
-    assert chat.decode_push(signed(renamed), renamed, NOW).hints[0].ref == "C2"
-
-
-def test_the_handshake_is_answered(chat: slack.SlackConnector):
-    body = json.dumps({"type": "url_verification", "challenge": "abc"}).encode()
-    assert chat.decode_push(signed(body), body, NOW).reply == b"abc"
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        signed(event(), secret="other"),
-        signed(event(), at=NOW - timedelta(minutes=6)),
-        signed(event(), at=NOW + timedelta(minutes=6)),
-        signed(b"something else"),
-        {"X-Slack-Request-Timestamp": "soon", "X-Slack-Signature": "v0=é"},
-    ],
-)
-def test_a_call_that_is_not_slacks_is_refused(chat: slack.SlackConnector, headers: dict[str, str]):
-    with pytest.raises(AuthRevoked):
-        chat.decode_push(headers, event(), NOW)
-
-
-def test_without_a_secret_nothing_is_believed(twin: TwinHandle):
-    made = connector(twin, signing_secret=None)
-    with pytest.raises(AuthRevoked):
-        made.decode_push(signed(event(), secret=""), event(), NOW)
-    made.close()
-
-
-@pytest.mark.parametrize("body", [b"{", b"[]", b"{}"])
-def test_an_unreadable_event_is_rejected(chat: slack.SlackConnector, body: bytes):
-    with pytest.raises(Rejected):
-        chat.decode_push(signed(body), body, NOW)
 
 
 # -- errors
