@@ -57,6 +57,21 @@ def test_a_block_commits_and_an_exception_undoes(database: Database):
         assert conn.execute("SELECT code FROM unit").fetchall() == [{"code": "US"}]
 
 
+def test_a_block_inside_that_comes_first_is_no_transaction_of_its_own(database: Database):
+    """Else it would commit by itself: a record would be kept, and the mark that plans it lost with the process."""
+
+    def die_half_way() -> None:
+        with database.engine() as conn:
+            with conn.transaction():
+                conn.execute("INSERT INTO lane (connection, object, operation) VALUES ('a', 'b', 'c')")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        die_half_way()
+    with database.engine() as conn:
+        assert conn.execute("SELECT * FROM lane").fetchall() == []
+
+
 def test_the_clock_is_the_transactions_and_a_simulation_can_set_it(database: Database):
     with database.engine() as conn:
         first = now(conn)

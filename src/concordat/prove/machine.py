@@ -72,13 +72,8 @@ class Simulated(Database):
         if conn.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
             raise Bug("A transaction inside a transaction would wait for itself.")
         self._tell_time(conn)
-        with translated():
-            try:
-                yield conn
-            except BaseException:
-                conn.rollback()
-                raise
-            conn.commit()
+        with translated(), conn.transaction():
+            yield conn
 
     def look(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         """One statement of the harness's own, by itself; `now` is the run's clock."""

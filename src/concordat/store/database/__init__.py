@@ -175,7 +175,8 @@ class Database:
 
     @contextmanager
     def _transaction(self, role: str) -> Iterator[Connection]:
-        with translated(), self._pool(role).connection() as conn:
+        """Begin at once: a block inside that came first would else be the transaction, and commit by itself."""
+        with translated(), self._pool(role).connection() as conn, conn.transaction():
             yield conn
 
     def _pool(self, role: str) -> ConnectionPool[Bounded]:
