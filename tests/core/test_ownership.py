@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concordat.core.contract import Ownership
-from concordat.core.ownership import merge, owned_fields
+from concordat.core.ownership import Member, judge, merge, owned_fields
 
 NAMES = st.sampled_from(["phone", "terms", "status", "name"])
 VALUES = st.none() | st.text(max_size=3) | st.integers(0, 3) | st.booleans()
@@ -79,3 +79,44 @@ def test_where_others_are_accepted_the_newest_holds(
     merged = merge(merge(record, first, "crm", open_).fields, second, "psa", open_)
     for name, value in second.items():
         assert str(merged.fields[name] or "").strip() == str(value or "").strip()
+
+
+# ── one thing in several systems ──────────────────────────────────────────────────────────────────
+
+CHANGES = st.tuples(SYSTEMS, NAMES, VALUES)
+
+
+def members(held: dict[str, dict[str, Any]], was: dict[str, dict[str, Any]], touched: str) -> list[Member]:
+    return [
+        Member(system=s, fields=held[s], was=was[s] if s == touched else None, touched=s == touched, source=s == "crm")
+        for s in held
+    ]
+
+
+@given(OWNS, FIELDS, FIELDS, CHANGES)
+def test_the_owners_value_holds_and_only_edits_are_answered(
+    owns: dict[str, Ownership], crm: dict[str, Any], erp: dict[str, Any], change: tuple[str, str, Any]
+) -> None:
+    by, name, value = change
+    was = {"crm": crm, "erp": erp, "psa": dict(erp)}
+    held = {system: {**fields, **({name: value} if system == by else {})} for system, fields in was.items()}
+    judged = judge(members(held, was, by), owns)
+    assert judged.holds.keys() <= owns.keys()
+    for field, rule in owns.items():
+        theirs = held[rule.system].get(field)
+        if theirs is not None and rule.others != "accept":
+            assert judged.holds[field] == theirs
+    assert {edit.system for edit in judged.edits} <= {by}
+    assert {edit.conflict.field for edit in judged.edits} <= {name}
+    assert all(owns[edit.conflict.field].system != edit.system for edit in judged.edits)
+    assert judged.owned.keys() <= judged.holds.keys()
+
+
+@given(OWNS, FIELDS, SYSTEMS)
+def test_systems_that_agree_ask_for_nothing(owns: dict[str, Ownership], fields: dict[str, Any], by: str) -> None:
+    """Our own write that comes back says what holds: it is no edit, whatever was held before."""
+    held = {system: dict(fields) for system in ("crm", "erp", "psa")}
+    judged = judge(members(held, {"crm": {}, "erp": {}, "psa": {}}, by), owns)
+    assert judged.edits == ()
+    assert judged.carry == {}
+    assert judged.owned == {}

@@ -144,7 +144,9 @@ def _document(row: Mapping[str, Any], lane: Lane, refs: Mapping[Any, Mapping[str
     wrote = row["desired"] if row["wrote"] is None else row["wrote"]  # a question is about no target object
     filled = {key: _filled(value, lane, refs) for key, value in row["desired"].items()}
     taken = {} if row.get("kind") == "undo" else back(row.get("undone") or {})
-    ours = {key: value for key, value in filled.items() if (value is not None or key in wrote)}
+    # What the target itself owns is written when the object is made, and never again.
+    kept = lane.kept if row["ref"] and row.get("kind") != "undo" else ()
+    ours = {key: value for key, value in filled.items() if (value is not None or key in wrote) and key not in kept}
     return {**ours, **{key: value for key, value in taken.items() if ours.get(key) is None}}
 
 

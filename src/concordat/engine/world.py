@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 
 import structlog
 
-from concordat.core.contract import Contract
+from concordat.core.contract import Contract, Ownership
 from concordat.core.language import load_contract
 from concordat.core.plan import Planner
 from concordat.core.settle import Policy
@@ -36,6 +36,8 @@ class Lane:
     connection: str
     object: str
     operation: str
+    kept: frozenset[str] = frozenset()
+    """Fields that this very system owns: never written to an object that is there already."""
 
 
 @dataclass(kw_only=True)
@@ -100,6 +102,34 @@ class World:
         """Contract names and the canonical object each is about, side by side."""
         return list(self.contracts), [contract.subject for contract in self.contracts.values()]
 
+    def subjects_from(self, connection: str) -> tuple[list[str], list[str]]:
+        """The same for records of one connection: what a contract makes in a system is no subject of it there."""
+        known = [(n, c.subject) for n, c in self.contracts.items() if (connection, c.subject) not in self._made[n]]
+        return [name for name, _ in known], [subject for _, subject in known]
+
+    @cached_property
+    def _made(self) -> Mapping[str, frozenset[tuple[str, str]]]:
+        return {
+            name: frozenset((step.system, step.word) for step in contract.steps.values() if step.kind == "put")
+            for name, contract in self.contracts.items()
+        }
+
+    @cached_property
+    def owned(self) -> Mapping[str, Mapping[str, tuple[Ownership, tuple[str, ...]]]]:
+        """By object and field: its system of record, and the contracts that say so. Of two rules the first holds."""
+        found: dict[str, dict[str, tuple[Ownership, tuple[str, ...]]]] = {}
+        for name, contract in self.contracts.items():
+            for path, rule in contract.owns.items():
+                object_, _, field_ = path.partition(".")
+                known = found.setdefault(object_, {})
+                first, names = known.get(field_, (rule, ()))
+                known[field_] = (first, (*names, name))
+        return found
+
+    def _kept(self, connection: str, object_: str) -> frozenset[str]:
+        rules = self.owned.get(object_, {}).items()
+        return frozenset(f for f, (rule, _) in rules if rule.system == connection and rule.others != "accept")
+
     def waited_for(self, contract: str, version: int, step: str) -> bool:
         """Whether another step of this contract waits for this one; yes when this version is not known here."""
         known = self._waited_for.get((contract, version))
@@ -132,7 +162,7 @@ class World:
     def lanes(self, conn: Connection) -> Mapping[int, Lane]:
         """Every lane, read again when a new one may be there."""
         rows = conn.execute(QUERIES.effect.lanes).fetchall()
-        self._lanes = {row["id"]: Lane(**row) for row in rows}
+        self._lanes = {row["id"]: Lane(**row, kept=self._kept(row["connection"], row["object"])) for row in rows}
         return self._lanes
 
     def lane_ids(self, conn: Connection) -> Mapping[tuple[str, str, str], int]:
@@ -162,6 +192,12 @@ class World:
                 for contract in self.contracts.values()
                 for step in contract.steps.values()
                 for operation in {"put": ("put", "adopt"), "check": ("ask",)}.get(step.kind, ())
+            }
+            | {
+                (name, object_, "put")
+                for object_ in self.owned
+                for name, known in self.connectors.items()
+                if object_ in known.facts.targets
             }
             | {(name, USAGE, "ask") for name, known in self.connectors.items() if USAGE in known.facts.questions}
         )

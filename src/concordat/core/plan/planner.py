@@ -13,6 +13,7 @@ from concordat.core.contract import Contract, Requirement, Step
 from concordat.core.expressions import Unknown, compile_rule
 from concordat.core.keys import digest, record_key
 from concordat.core.objects import OBJECTS, fields_of
+from concordat.core.ownership import owned_fields
 from concordat.core.plan.shape import Desired, Known, Missing, Plan, Stance
 
 __all__ = ["Planner", "plan"]
@@ -168,6 +169,7 @@ class _PlannedStep:
         self._if = compile_rule(step.if_) if step.if_ else None
         self._record = contract.record_of(name) if step.kind == "put" else contract.subject
         self._allowed = targets.get((step.system, step.put or ""))
+        self._kept = _kept(contract, step)
         self._takes: dict[str, Take] = {
             key: _take(contract, text, _refers(step, key))
             for key, text in _map_of(contract, name).items()
@@ -215,7 +217,7 @@ class _PlannedStep:
             place=place,
             record_key=key,
             fields=document,
-            digest=digest({"for": key, "fields": document}),
+            digest=digest({"for": key, "fields": {k: v for k, v in document.items() if k not in self._kept}}),
             after=step.after,
             optional=step.optional,
             owner=self._owner,
@@ -324,6 +326,12 @@ def _item_keys(items: Sequence[Any]) -> list[str]:
         seen[key] += 1
         keys.append(key if seen[key] == 1 else f"{key}~{seen[key]}")
     return keys
+
+
+def _kept(contract: Contract, step: Step) -> frozenset[str]:
+    """Fields that the step's own system owns: another value of them asks for no write there."""
+    owned = owned_fields(contract.owns, step.put or "").items()
+    return frozenset(name for name, rule in owned if rule.system == step.system and rule.others != "accept")
 
 
 def _item_key(item: Any) -> str:

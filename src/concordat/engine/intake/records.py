@@ -10,6 +10,7 @@ from concordat.core.keys import digest
 from concordat.core.objects import parse
 from concordat.engine.alone import alone, storable
 from concordat.engine.cases import CaseDraft, open_cases
+from concordat.engine.ownership import keep_owners
 from concordat.engine.world import World
 from concordat.sdk.spec import SourceRecord
 from concordat.store.database import Connection, json_text
@@ -79,15 +80,23 @@ def take_records(
     parts = alone(conn, list(latest.items()), keep, poison)
     changed = [row for part in parts for row in part.changed]
     if changed:
-        _mark(world, conn, changed, trace)
+        _mark(conn, world.subjects_from(connection), changed, trace)
+        told = keep_owners(world, conn, changed, trace)
+        if told:
+            _mark(conn, world.subjects, told, trace)
     return Kept(
         changed=frozenset((row["object"], row["ref"]) for row in changed),
         unfit=frozenset(place for part in parts for place in part.unfit),
     )
 
 
-def _mark(world: World, conn: Connection, changed: Sequence[Mapping[str, Any]], trace: Mapping[str, str]) -> None:
-    contracts, subjects = world.subjects
+def _mark(
+    conn: Connection,
+    about: tuple[Sequence[str], Sequence[str]],
+    changed: Sequence[Mapping[str, Any]],
+    trace: Mapping[str, str],
+) -> None:
+    contracts, subjects = about
     parameters = {
         "ids": [row["id"] for row in changed],
         "objects": [row["object"] for row in changed],

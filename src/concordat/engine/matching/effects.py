@@ -23,6 +23,8 @@ from concordat.store.queries import QUERIES
 __all__ = ["apply", "compare_all", "freeze", "may_free"]
 
 
+CARRY = "carry"
+"""Kind of effects that bring the value of a system of record to another system: planned where records come in."""
 UNDOS = frozenset({"undo", "look"})
 """Kinds of effects that no plan wants: they take back what plans wanted."""
 
@@ -37,6 +39,8 @@ def compare_all(
     if old:
         conn.execute(QUERIES.effect.lock_work, {"ids": old})
         for row in conn.execute(QUERIES.effect.of_handoffs, {"ids": old}):
+            if row["kind"] == CARRY:
+                continue
             if row["kind"] in UNDOS:
                 undone.add(row["handoff_id"])
                 continue

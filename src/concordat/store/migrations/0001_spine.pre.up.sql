@@ -104,6 +104,9 @@ CREATE TABLE record (
   version        text NOT NULL,
   fields         jsonb NOT NULL,
   extra          jsonb NOT NULL DEFAULT '{}',
+  -- Values of other systems of record that hold instead of this one's, and by field whose the value is that holds.
+  owned          jsonb NOT NULL DEFAULT '{}',
+  provenance     jsonb NOT NULL DEFAULT '{}',
   digest         text NOT NULL,
   revision       integer NOT NULL DEFAULT 1 CHECK (revision > 0),
   url            text NOT NULL DEFAULT '',
@@ -122,6 +125,7 @@ CREATE TABLE record_version (
   unit           text NOT NULL,
   version        text NOT NULL,
   fields         jsonb NOT NULL,
+  owned          jsonb NOT NULL DEFAULT '{}',
   extra          jsonb NOT NULL DEFAULT '{}',
   deleted        boolean NOT NULL,
   correlation_id text NOT NULL,
@@ -163,6 +167,24 @@ CREATE TABLE link (
   CHECK ((state = 'reserved') = (ref IS NULL))
 ) WITH (fillfactor = 80);
 CREATE INDEX link_ref ON link (ref, connection, object) WHERE ref IS NOT NULL;
+
+-- Who asked for what of a field that is another system's, and how often we answered.
+CREATE TABLE ownership (
+  owner_id   bigint NOT NULL,
+  object     text NOT NULL,
+  item       text NOT NULL,
+  field      text NOT NULL,
+  connection text NOT NULL,
+  unit       text NOT NULL,
+  owner      text NOT NULL,
+  holds      jsonb NOT NULL,
+  asked      jsonb NOT NULL,
+  seen       jsonb NOT NULL,
+  rounds     integer NOT NULL CHECK (rounds > 0),
+  state      text NOT NULL CHECK (state IN ('answered', 'agreed', 'raised', 'stopped')),
+  at         timestamptz NOT NULL,
+  PRIMARY KEY (owner_id, object, item, field, connection)
+);
 
 -- The journal: CloudEvents, append-only.
 CREATE TABLE event (
@@ -240,7 +262,9 @@ CREATE TABLE handoff (
   CHECK ((value_amount IS NULL) = (value_currency IS NULL)),
   CHECK (state <> 'waiting' OR waits_for <> '')
 ) WITH (fillfactor = 60);
-CREATE INDEX handoff_open ON handoff (state, id) WHERE state NOT IN ('in_step', 'adopted', 'withdrawn', 'cancelled');
+-- What is counted of it is in the index: the first page reads ten thousand entries and no row.
+CREATE INDEX handoff_open ON handoff (state, id) INCLUDE (unit, contract, value_currency, value_amount)
+  WHERE state NOT IN ('in_step', 'adopted', 'withdrawn', 'cancelled');
 
 -- Which handoffs read which record, so that a change of a client reaches its deals.
 CREATE TABLE handoff_input (
@@ -263,7 +287,7 @@ CREATE TABLE effect (
   handoff_id   bigint NOT NULL,
   step         text NOT NULL,
   item         text NOT NULL DEFAULT '',
-  kind         text NOT NULL CHECK (kind IN ('put', 'check', 'emit', 'adopt', 'undo', 'look')),
+  kind         text NOT NULL CHECK (kind IN ('put', 'check', 'emit', 'adopt', 'undo', 'look', 'carry')),
   lane_id      smallint,
   link_id      bigint,
   after        text[] NOT NULL DEFAULT '{}',
@@ -292,7 +316,7 @@ CREATE TABLE effect (
   verified_at  timestamptz,
   UNIQUE (handoff_id, step, item),
   CHECK (kind = 'emit' OR lane_id IS NOT NULL),
-  CHECK (kind NOT IN ('put', 'undo') OR link_id IS NOT NULL),
+  CHECK (kind NOT IN ('put', 'undo', 'carry') OR link_id IS NOT NULL),
   CHECK (state <> 'pending' OR waits_for <> ''),
   CHECK (state NOT IN ('sending', 'in_doubt') OR sent_at IS NOT NULL),
   CHECK (state <> 'verified' OR verified_at IS NOT NULL)
@@ -359,7 +383,7 @@ CREATE TABLE breaker (
 CREATE TABLE "case" (
   id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   unit        text NOT NULL,
-  kind        text NOT NULL CHECK (kind IN ('missing', 'unknown', 'held', 'refused', 'withdrawn', 'brake', 'late_change', 'unreadable', 'adopted', 'disagreement')),
+  kind        text NOT NULL CHECK (kind IN ('missing', 'unknown', 'held', 'refused', 'withdrawn', 'brake', 'late_change', 'unreadable', 'adopted', 'disagreement', 'ownership')),
   contract    text NOT NULL DEFAULT '',
   handoff_id  bigint REFERENCES handoff,
   effect_id   bigint REFERENCES effect,
@@ -381,7 +405,10 @@ CREATE TABLE "case" (
 -- The same trouble of the same thing is one case, however often it happens.
 CREATE UNIQUE INDEX case_one_open ON "case" (kind, contract, coalesce(handoff_id, 0), coalesce(effect_id, 0), subject)
   WHERE state <> 'resolved';
-CREATE INDEX case_open ON "case" (opened_at DESC, id DESC) WHERE state <> 'resolved';
+CREATE INDEX case_open ON "case" (opened_at DESC, id DESC) INCLUDE (unit, owner, kind, currency, amount, due_at)
+  WHERE state <> 'resolved';
+CREATE INDEX case_owner ON "case" (owner, opened_at DESC, id DESC) INCLUDE (unit, kind) WHERE state <> 'resolved';
+CREATE INDEX case_kind ON "case" (kind, opened_at DESC, id DESC) INCLUDE (unit) WHERE state <> 'resolved';
 CREATE INDEX case_handoff ON "case" (handoff_id);
 
 CREATE TABLE service_level (
@@ -398,7 +425,7 @@ CREATE TABLE service_level (
   breached_at timestamptz,
   PRIMARY KEY (handoff_id, name)
 );
-CREATE INDEX service_level_running ON service_level (due_at) WHERE met_at IS NULL AND breached_at IS NULL;
+CREATE INDEX service_level_running ON service_level (due_at) INCLUDE (unit) WHERE met_at IS NULL AND breached_at IS NULL;
 
 -- One alert for one cause and owner, never one per item.
 CREATE TABLE alert (

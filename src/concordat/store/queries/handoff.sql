@@ -23,12 +23,12 @@ ORDER BY r.id
 ON CONFLICT (contract, subject_id) DO UPDATE SET due_at = least(d.due_at, excluded.due_at);
 
 -- name: records_by_id
--- Records as the planner sees them.
-SELECT id, unit, connection, object, ref, fields, changed_at, deleted, revision FROM record WHERE id = ANY(%(ids)s::bigint[]);
+-- Records as the planner sees them: with the values of other systems of record where those hold.
+SELECT id, unit, connection, object, ref, fields || owned AS fields, changed_at, deleted, revision FROM record WHERE id = ANY(%(ids)s::bigint[]);
 
 -- name: records_by_ref
 -- Related records by the reference that a field holds.
-SELECT r.id, r.unit, r.connection, r.object, r.ref, r.fields, r.changed_at, r.deleted, r.revision
+SELECT r.id, r.unit, r.connection, r.object, r.ref, r.fields || r.owned AS fields, r.changed_at, r.deleted, r.revision
 FROM unnest(%(connections)s::text[], %(objects)s::text[], %(refs)s::text[]) AS t(connection, object, ref)
 JOIN record r ON r.connection = t.connection AND r.object = t.object AND r.ref = t.ref;
 

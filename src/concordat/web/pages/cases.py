@@ -24,6 +24,7 @@ KINDS = {
     "brake": "Too many at once",
     "late_change": "Changed after it was done",
     "unreadable": "Cannot be read",
+    "ownership": "Two systems, one field",
 }
 Word = Annotated[str, Query(max_length=200)]
 
