@@ -174,6 +174,13 @@ def test_closing_throws_the_bot_out_and_it_comes_back_when_it_must(twin: TwinHan
     assert len(twin.ledger("messages")) == 1
 
 
+def test_a_channel_that_the_bot_was_taken_out_of_is_closed_all_the_same(twin: TwinHandle, chat: slack.SlackConnector):
+    ref = str(write(chat).ref)
+    twin.twin.store.put("channels", ref, {"is_member": False})
+    assert write(chat, ref=ref, fields={"archived": True}).disposition == "updated"
+    assert archived(chat, ref) is True
+
+
 def test_a_bot_that_may_not_come_back_says_so_of_the_channel_alone(twin: TwinHandle, chat: slack.SlackConnector):
     ref = str(write(chat).ref)
     twin.twin.store.put("channels", ref, {"is_member": False})

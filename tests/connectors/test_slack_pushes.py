@@ -1,4 +1,4 @@
-"""Slack's events: ours are hints, everything else is refused."""
+"""Slack's events: what is Slack's is kept, everything else is refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import pytest
 
 from concordat.connectors import slack
 from concordat.errors import AuthRevoked, Rejected
-from concordat.sdk.spec import Hint
 
 pytestmark = pytest.mark.fast
 SECRET = "shh"
@@ -43,12 +42,14 @@ def event(**said: Any) -> bytes:
     return json.dumps({"type": "event_callback", "event_id": "Ev1", "event": said}).encode()
 
 
-def test_an_event_is_a_hint_with_a_key(chat: slack.SlackConnector):
-    body = event(type="channel_archive", channel="C1")
+@pytest.mark.parametrize("channel", ["C1", {"id": "C2", "name": "x"}])
+def test_an_event_has_a_key_and_hints_at_nothing_that_cannot_be_read_back(
+    chat: slack.SlackConnector, channel: str | dict[str, str]
+):
+    body = event(type="channel_archive", channel=channel)
     push = chat.decode_push(signed(body), body, NOW)
-    assert (list(push.hints), push.key, push.reply) == ([Hint(object="channel", ref="C1")], "Ev1", None)
-    renamed = event(type="channel_rename", channel={"id": "C2", "name": "x"})
-    assert chat.decode_push(signed(renamed), renamed, NOW).hints[0].ref == "C2"
+    assert (push.hints, push.key, push.reply) == ((), "Ev1", None)
+    assert "channel" not in chat.facts.sources
 
 
 def test_the_handshake_is_answered(chat: slack.SlackConnector):

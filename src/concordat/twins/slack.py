@@ -11,8 +11,9 @@ Quirks, each with its source:
   archived channels too (src: docs.slack.dev/reference/methods/conversations.create)
 - bot tokens cannot unarchive (src: docs.slack.dev/reference/methods/conversations.unarchive, bug alert)
 - archiving puts the bot out of the channel, and it is not back in when a person unarchives it: until it joins
-  (`conversations.join`; a private one: a person invites it) it gets not_in_channel, and does not see a private one
-  (src: elastic/connectors issue 1972, open-cli-collective/slack-chat-api issue 26, slack-go/slack issue 1066)
+  (`conversations.join`; a private one: a person invites it) it gets not_in_channel, also for archiving, and does not
+  see a private one (src: Credal-ai/actions-sdk pull 263, elastic/connectors issue 1972,
+  open-cli-collective/slack-chat-api issue 26, slack-go/slack issue 1066)
 - a message of more than 40,000 characters is cut off without a word (src: docs.slack.dev/reference/methods/
   chat.postMessage, truncating content; changelog of 2018-04)
 - what looks like a link comes back as one, `<https://…>` or `<http://www.…|www.…>`
@@ -169,6 +170,8 @@ class _Workspace:
         record = self._channel(said)
         if record.fields["is_archived"]:
             raise _no("already_archived")
+        if not record.fields["is_member"] and not str(said["token"]).startswith("xoxp-"):
+            raise _no("not_in_channel")
         self._set(record, "archive", is_archived=True, is_member=False)
         return {}
 

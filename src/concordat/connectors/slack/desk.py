@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from concordat.connectors.slack.errors import verdict
@@ -52,11 +52,12 @@ class Desk:
         """Open an archived channel, as a person; False: it was open. Archiving put the bot out: it comes back later."""
         if self._user is None:
             raise Rejected("Slack lets no bot re-open a channel: set `user_token`, or a person does it.")
-        return self._moved(self._user, "conversations.unarchive", "not_archived", channel, ctx)
+        user = self._user
+        return _moved(lambda: self._send(user, "conversations.unarchive", {"channel": channel}, ctx), "not_archived")
 
     def shut(self, channel: str, ctx: CallContext) -> bool:
         """Archive a channel; False: it was archived."""
-        return self._moved(self._bot, "conversations.archive", "already_archived", channel, ctx)
+        return _moved(lambda: self.call("conversations.archive", {"channel": channel}, ctx), "already_archived")
 
     def channel(self, ref: str, ctx: CallContext) -> Said:
         """Show a channel; a private one that put the bot out is seen by the person alone."""
@@ -91,15 +92,6 @@ class Desk:
                 return
             cursor = after
 
-    def _moved(self, door: Http, method: str, done: str, channel: str, ctx: CallContext) -> bool:
-        try:
-            self._send(door, method, {"channel": channel}, ctx)
-        except Rejected as error:
-            if error.code != done:
-                raise
-            return False
-        return True
-
     def _enter(self, channel: str, why: Rejected | Missing, ctx: CallContext) -> None:
         """Join, or be invited into a private channel, which hides itself. Else the first refusal stays as it is."""
         try:
@@ -124,6 +116,17 @@ class Desk:
 
     def _door(self, token: str) -> Http:
         return Http(self._url, Bearer(token), connection=self._connection, errors=verdict)
+
+
+def _moved(act: Callable[[], object], done: str) -> bool:
+    """Act; to be there already is success, and no move."""
+    try:
+        act()
+    except Rejected as error:
+        if error.code != done:
+            raise
+        return False
+    return True
 
 
 def needed(said: Said, name: str, *, write: bool) -> str:

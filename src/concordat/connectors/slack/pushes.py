@@ -1,4 +1,8 @@
-"""Slack's events: verify the signature, answer the handshake, turn the rest into hints."""
+"""Slack's events: verify the signature, answer the handshake, keep the rest.
+
+No event is a hint: a workspace is no source, so nobody could read back what it speaks of, and each message that
+anybody writes would end as a case.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from concordat.errors import AuthRevoked, Rejected
-from concordat.sdk.spec import Hint, Push
+from concordat.sdk.spec import Push
 
 __all__ = ["decode"]
 
@@ -26,11 +30,7 @@ def decode(headers: Mapping[str, str], body: bytes, now: datetime, secret: str) 
         raise Rejected("Slack: an event that cannot be read.") from error
     if kind == "url_verification":
         return Push(reply=str(said.get("challenge", "")).encode())
-    event = said.get("event") or {}
-    channel = event.get("channel")
-    ref = channel.get("id") if isinstance(channel, Mapping) else channel
-    hints = (Hint(object="channel", ref=str(ref)),) if ref else ()
-    return Push(hints=hints, key=str(said.get("event_id") or hashlib.sha256(body).hexdigest()))
+    return Push(key=str(said.get("event_id") or hashlib.sha256(body).hexdigest()))
 
 
 def _verify(headers: Mapping[str, str], body: bytes, now: datetime, secret: str) -> None:
