@@ -162,6 +162,15 @@ def test_a_project_without_a_value_has_a_price_of_nothing_and_no_value(psa: Kant
     bare.close()
 
 
+def test_a_price_is_kept_where_projects_are_not_budgeted_by_themselves():
+    with start_twins(["kantata"], options={"kantata": {"budgeted": False}}) as twins:
+        psa = connector(twins["kantata"].url)
+        ref = made(psa)
+        assert disagreements(PROJECT, held(psa, ref).fields) == {}
+        made(psa, line(ref), "contract_line", key="CC-L1")
+        psa.close()
+
+
 def test_a_rate_cards_currency_is_not_written_over(psa: KantataConnector, twin: TwinHandle):
     """Kantata ignores the currency, and would take the amount as one of its own."""
     ref = made(psa, {**PROJECT, "currency": "USD", "contract_value": {"amount": "5.00", "currency": "USD"}})

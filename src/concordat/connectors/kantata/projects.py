@@ -95,7 +95,7 @@ class Projects:
         if not intent.fields.get("name"):
             raise Rejected("Kantata needs a project's name.", field="name")
         body = self._body(intent, ctx) | self._grouped(intent, ctx, ())
-        body |= {"creator_role": "maven", "price": body.get("price") or 0}
+        body |= {"creator_role": "maven", "budgeted": True, "price": body.get("price") or 0}
         body["external_reference"] = reference_body("project", intent.record_key)
         with self._taken():
             return self._desk.create(ctx, "workspaces", {"workspace": body})

@@ -97,7 +97,7 @@ class SalesforceSettings(BaseModel):
     url: str = Field(description="The org's address: https://yourfirm.my.salesforce.com")
     token_url: str = Field(default="https://login.salesforce.com", description="Login host, or the org's own")
     audience: str = Field(default="https://login.salesforce.com", description="`aud` of the JWT")
-    api_version: str = Field(default="62.0", pattern=r"^\d{2}\.0$", description="REST version, 52.0 or later")
+    api_version: str = Field(default="62.0", pattern=r"^(5[2-9]|[6-9]\d)\.0$", description="REST version, from 52.0")
     consumer_key: str = Field(description="Consumer key of the connected app")
     username: str = Field(default="", description="Integration user (JWT flow)")
     private_key: SecretStr | None = Field(default=None, description="Private key in PEM (JWT flow)")

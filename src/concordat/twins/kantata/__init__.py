@@ -15,8 +15,9 @@ published answer of /workspaces. Behaviour that bites, on by default:
 * Deletes are final. There are no webhooks.
 * Stamps have whole seconds and an offset. Ids are text, `account_id` and `subject_id` are numbers.
 * What a request does not know is ignored [unsure].
-* A budgeted project needs a price, which is an int32; projects are budgeted unless the request says otherwise
-  (src: OpenAPI, POST /workspaces, `price`, `budgeted`).
+* A budgeted project needs a price, which is an int32; projects of paid accounts are budgeted unless the request
+  says otherwise; of others price and currency are ignored (src: OpenAPI, POST /workspaces, `price`, `budgeted`,
+  `currency`).
 * A project with a rate card keeps the card's currency: another is ignored, the rest is taken (src: OpenAPI,
   `currency` of workspaces).
 * Custom fields of projects, tasks, groups may have the same name; a value of another object's field is refused
@@ -27,8 +28,9 @@ published answer of /workspaces. Behaviour that bites, on by default:
 Not played: bulk creation (what happens when one of many is refused is not documented), subscribed_events.
 
 Options: `tokens` (list; default `kantata-token`), `search_lag` (seconds that lists lag behind writes; `only`
-and show never do), `per_minute` (calls, then 429), `unique_key` (the custom field "Concordat key" gets
-Kantata's unique constraint). Faults of its own: `stale_read`, `silent_field_drop` (names as stored:
+and show never do), `budgeted` (false: a free account, whose projects are not), `per_minute` (calls, then 429),
+`unique_key` (the custom field "Concordat key" gets Kantata's unique constraint).
+Faults of its own: `stale_read`, `silent_field_drop` (names as stored:
 `price_in_cents`, `external_reference`, `custom_fields`, …), `quota_exhausted` (429), `lock_storm` (422 "is
 locked" on writes), `token_expires_after`, `schema_drift` (`fields` vanish from answers), `page_shift` (after a
 page a row is changed, so that it crosses the border of pages in lists by `updated_at`; `remove`: true, deleted).

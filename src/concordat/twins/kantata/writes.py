@@ -92,6 +92,7 @@ class Writes:
             raise invalid(*faults)
         made = {
             **DEFAULTS[collection],
+            **({"budgeted": _budgeted(self.account)} if collection == "workspaces" else {}),
             **({"creator_id": "1"} if collection in {"workspaces", "stories"} else {}),
         }
         record = self._commit(collection, "create", said, {**made, **fields})
@@ -258,15 +259,21 @@ def _workspace(account: Account, said: Row, now: Row) -> tuple[Row, Faults]:
     if now.get("rate_card_id"):
         fields.pop("currency", None)
     currency = fields.get("currency") or now.get("currency") or "USD"
-    budgeted = said.get("budgeted", now.get("budgeted", True))
+    budgeted = said.get("budgeted", now.get("budgeted", _budgeted(account)))
     if budgeted and said.get("price") is None and (not now or "price" in said):
         faults.append(("price", "can't be blank"))
-    if not faults and "price" in said:
+    if not budgeted:
+        fields.pop("currency", None)
+    elif not faults and "price" in said:
         faults += _price(said["price"], currency, fields)
     if "status_key" in said or not now:
         faults += _status(said.get("status_key", 401), fields)
     faults += _groups(account, said, fields)
     return fields, faults
+
+
+def _budgeted(account: Account) -> bool:
+    return bool(account.twin.options.get("budgeted", True))
 
 
 def _currency(said: Row, fields: Row) -> Faults:
