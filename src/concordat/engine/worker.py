@@ -231,7 +231,7 @@ class Worker:
                     self.id = (conn.execute(QUERIES.recovery.join, {"name": self.name}).fetchone() or {})["id"]
                     for connection, object_ in self.world.sweeps:
                         conn.execute(QUERIES.intake.open_cursor, {"connection": connection, "object": object_})
-            except NotReachable as error:
+            except (NotReachable, Contended) as error:
                 log.warning("database.waiting", error=str(error))
                 self._stopping.wait(1.0)
             else:

@@ -51,7 +51,7 @@ class Simulated(Database):
     @cached_property
     def connection(self) -> Bounded:
         """The one connection: exactly one transaction at a time."""
-        conn = open_connection(self._info(ENGINE, self.limits), limits=self.limits)
+        conn = open_connection(self._info(ENGINE, self.limits), limits=self.limits, autocommit=True)
         conn.prepare_threshold = 0
         return conn
 
@@ -77,12 +77,7 @@ class Simulated(Database):
 
     def look(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         """One statement of the harness's own, by itself; `now` is the run's clock."""
-        conn = self.connection
-        conn.autocommit = True
-        try:
-            return conn.execute(sql, {"now": self._stage.clock.now, **parameters}).fetchall()
-        finally:
-            conn.autocommit = False
+        return self.connection.execute(sql, {"now": self._stage.clock.now, **parameters}).fetchall()
 
     def close(self) -> None:
         """Give the connection back."""

@@ -190,13 +190,10 @@ CASES = """
 SELECT c.kind, c.subject, h.contract, r.ref FROM "case" c LEFT JOIN handoff h ON h.id = c.handoff_id
 LEFT JOIN record r ON r.id = h.subject_id WHERE c.state <> 'resolved' ORDER BY c.id"""
 HANDOFFS = """
-SELECT h.id, h.contract, h.state, r.ref FROM handoff h JOIN record r ON r.id = h.subject_id ORDER BY h.id"""
+SELECT h.id, h.contract, h.state, h.waits_for, r.ref
+FROM handoff h JOIN record r ON r.id = h.subject_id ORDER BY h.id"""
 DELIVERIES = "SELECT key, state, count(*) AS times FROM delivery GROUP BY key, state ORDER BY key, state"
-LEFT_OVER = """
-SELECT 'work' AS what, effect_id::text AS id FROM work UNION ALL
-SELECT 'hint', object || ' ' || ref FROM hint UNION ALL
-SELECT 'dirty', contract || ' ' || subject_id FROM dirty WHERE due_at <= app_now() ORDER BY 1, 2"""
-LOOKS = {"cases": CASES, "handoffs": HANDOFFS, "deliveries": DELIVERIES, "left": LEFT_OVER}
+LOOKS = {"cases": CASES, "handoffs": HANDOFFS, "deliveries": DELIVERIES}
 
 
 def judge(run: Run) -> None:
@@ -338,10 +335,12 @@ def steps_back(target: Target) -> None:
 
 def _ends(run: Run, rows: Mapping[str, Sequence[Mapping[str, Any]]], told: Told) -> None:
     """P2 and P11: every input and every handoff has an end."""
-    if rows["left"]:
-        raise Broken("stray-work", f"left over at rest: {[dict(row) for row in rows['left']][:4]}")
+    left = run.watch.left_over()
+    if left:
+        raise Broken("stray-work", f"left over at rest: {left[:4]}")
     for row in rows["handoffs"]:
-        if row["state"] not in DONE and (row["contract"], row["ref"]) not in told.handoffs:
+        waits = row["state"] == "waiting" and row["waits_for"]
+        if row["state"] not in DONE and not waits and (row["contract"], row["ref"]) not in told.handoffs:
             raise Broken("ends-flagged", f"{row['contract']} of {row['ref']} ends {row['state']}, and nobody was told")
     kept = sum(row["times"] for row in rows["deliveries"])
     taken = sum(1 for _, status in run.watch.acked if status == 202)

@@ -35,6 +35,7 @@ QUIET = 15 * 60.0
 """Virtual seconds from the last fault to the judgement, at least."""
 LONGEST = 3 * 3600.0
 """Virtual seconds after which a run that does not come to rest is judged all the same."""
+LONGEST_JUMP = 30.0
 MOST_STEPS = 6000
 RESTART = (1.0, 20.0)
 STEPS = (0.1, 0.5, 1.0, 2.0, 2.0, 3.0, 10.0, 30.0)
@@ -129,15 +130,17 @@ class Run:
 
     def settle(self, until: float) -> None:
         """Let everybody work until nothing is due any more, at least until then."""
-        worst = until + LONGEST
+        worst, least = until + LONGEST, 0.05
         while True:
+            told = len(self.stage.lines)
             self._work_off()
             self.watch.after_step()
-            due = self.watch.next_due()
-            if self.stage.now >= until and not self._under_way() and (due is None or self.stage.now >= worst):
+            now = self.stage.now
+            if now >= worst or (now >= until and not self._under_way() and self.watch.at_rest(since=until)):
                 return
-            wait = min(due - self.stage.now if due is not None else 120.0, 120.0)
-            self.pass_time(max(wait, 1.0 if self._under_way() else 0.05))
+            due = self.watch.next_due()
+            least = 0.05 if len(self.stage.lines) > told else min(least * 2, LONGEST_JUMP)
+            self.pass_time(min(max(due - now if due is not None else LONGEST_JUMP, least), LONGEST_JUMP))
 
     def _under_way(self) -> bool:
         fibres = [f for hand in self.hands if hand.alive for f in hand.fibres]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from concordat.prove.crew import Hand
     from concordat.prove.run import Run
 
-__all__ = ["INVARIANTS", "Watch"]
+__all__ = ["INVARIANTS", "RESTLESS", "Watch"]
 
 INVARIANTS = (
     "missing", "twice", "stale", "wrong", "unwanted", "input-ends", "input-durable", "lease", "waits-named",
@@ -47,6 +47,20 @@ HELD_BY = "SELECT count(*) AS rows FROM work WHERE worker = %(worker)s"
 BEATS = "UPDATE worker SET beat_at = %(now)s WHERE id = ANY(%(ids)s::bigint[]) RETURNING id"
 DUE = """SELECT min(due) AS due FROM (
   SELECT min(due_at) FROM work UNION ALL SELECT min(due_at) FROM hint UNION ALL SELECT min(due_at) FROM dirty) t(due)"""
+
+PATIENT = 1200.0
+RESTLESS = """
+SELECT 'work' AS what, w.effect_id::text AS id FROM work w JOIN effect e ON e.id = w.effect_id
+WHERE e.state <> %(pending)s
+UNION ALL
+SELECT 'hint', h.object || ' ' || h.ref FROM hint h
+WHERE EXISTS (SELECT FROM record r WHERE r.connection = h.connection AND r.object = h.object AND r.ref = h.ref)
+UNION ALL
+SELECT 'plan', d.contract || ' ' || d.subject_id FROM dirty d WHERE NOT EXISTS (
+  SELECT FROM handoff h JOIN "case" c ON c.handoff_id = h.id AND c.state <> 'resolved'
+  WHERE h.contract = d.contract AND h.subject_id = d.subject_id)
+ORDER BY 1, 2"""
+"""What moves still: but for steps that wait for others, records that cannot be read, deals that lack something."""
 
 
 @dataclass(kw_only=True)
@@ -134,6 +148,15 @@ class Watch:
             raise Broken("waits-named", f"{where} is {row['state']} and nobody's")
         if row["caseless"]:
             raise Broken("held-has-case", f"{where} is held without a case")
+
+    def at_rest(self, *, since: float) -> bool:
+        """Nothing is due any more but what waits for people; what waits for a system has some time to come through."""
+        patient = self.run.stage.now < since + PATIENT
+        return not self.run.db.look(RESTLESS, pending="pending" if not patient else "")
+
+    def left_over(self) -> list[str]:
+        """What moves still."""
+        return [f"{row['what']} {row['id']}" for row in self.run.db.look(RESTLESS, pending="pending")]
 
     def next_due(self) -> float | None:
         """When the next thing is due, on the run's clock, in seconds; None: nothing is."""

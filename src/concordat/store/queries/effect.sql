@@ -149,7 +149,8 @@ WITH seen AS MATERIALIZED (
   UPDATE effect e SET state = CASE WHEN s.act = 'resolve' THEN 'in_doubt' ELSE 'sending' END,
          sent_at = CASE WHEN s.act = 'resolve' THEN e.sent_at ELSE app_now() END,
          settle_by = CASE WHEN s.act = 'resolve' THEN e.settle_by ELSE app_now() + make_interval(secs => %(settle_window)s) END,
-         tries = e.tries + 1
+         tries = e.tries + 1,
+         waits_for = CASE WHEN s.act = 'resolve' AND e.waits_for = '' THEN 'no certain answer came; it is looked up' ELSE e.waits_for END
   FROM sorted s WHERE e.id = s.id AND s.act IN ('write', 'ask', 'adopt', 'resolve')
 )
 SELECT s.id, s.unit, s.handoff_id, s.step, s.item, s.kind, s.act, s.optional, s.generation, s.desired, s.digest, s.tries,
