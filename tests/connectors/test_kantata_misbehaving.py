@@ -264,6 +264,22 @@ def test_one_project_that_may_not_be_changed_does_not_stop_the_connection(psa: K
     assert isinstance(refused(psa, PROJECT, key="CC-2"), AuthRevoked)
 
 
+def test_a_line_whose_key_and_answer_were_lost_is_not_made_twice(psa: KantataConnector, twin: TwinHandle):
+    project = made(psa)
+    twin.fault(kind="silent_field_drop", object="stories", fields=["external_reference"])
+    twin.fault(kind="commit_then_drop", object="stories", operation="create", nth=1)
+    assert isinstance(refused(psa, line(project), "contract_line", key="CC-L1"), UnknownOutcome)
+    twin.heal()
+    assert psa.find("contract_line", ["CC-L1"], CTX) == {}
+    ref = made(psa, line(project), "contract_line", key="CC-L1")
+    assert [row["id"] for row in twin.state("stories")] == [ref]
+    assert held(psa, ref, "contract_line").record_key == "CC-L1"
+    other = made(psa, line(project), "contract_line", key="CC-L2")
+    assert other != ref
+    made(psa, line(project, name="Phase 2"), "contract_line", key="CC-L3")
+    assert len(twin.state("stories")) == 3
+
+
 # -- pages
 
 

@@ -180,6 +180,8 @@ class KantataConnector:
         kind = self._kind(intent.object)
         found = self._by_key(intent.object, [intent.record_key], ctx)
         ours = [f for f in found if kind.observed(*f).record_key == intent.record_key]
+        if not ours and intent.object == "contract_line" and intent.operation == "put":
+            ours = self._lines.unmarked(intent, ctx)
         if len(ours) > 1:
             refs = ", ".join(str(row["id"]) for _, row in ours)
             raise AmbiguousKey(f"Kantata holds several under {intent.record_key}: {refs}.")

@@ -45,6 +45,20 @@ class Lines:
             archived=bool(row.get("archived")),
         )
 
+    def unmarked(self, intent: WriteIntent, ctx: CallContext) -> list[tuple[Sheet, Row]]:
+        """Give the lines that hold this very document and no key of ours.
+
+        A line has one place for its key. Where Kantata dropped it, and the answer was lost, this keeps the line from
+        being made twice; the next write puts the key back.
+        """
+        project = reference(intent.fields.get("project"), "project")
+        if not project:
+            return []
+        sheets = self._desk.all(ctx, "stories", {**INCLUDE, "workspace_id": project})
+        seen = ((sheet, row, self.observed(sheet, row)) for sheet in sheets for row in sheet.rows)
+        alike = ((sheet, row) for sheet, row, held in seen if not held.record_key and _same(intent, held))
+        return list(alike)
+
     def create(self, intent: WriteIntent, ctx: CallContext) -> str:
         """Make the story in one call, our key inside it."""
         project = reference(intent.fields.get("project"), "project")
@@ -87,6 +101,10 @@ class Lines:
         if not rows:
             raise Missing(f"Kantata shows no project {ref}.", field="project")
         return rows[0]
+
+
+def _same(intent: WriteIntent, held: Observed) -> bool:
+    return not held.archived and not disagreements(intent.fields, held.fields)
 
 
 def _minor(value: Any, workspace: Row) -> int | None:
