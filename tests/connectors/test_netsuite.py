@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from joserfc.jwk import RSAKey
 
 from concordat.connectors import netsuite
-from concordat.connectors.netsuite.errors import CODES, translate
 from concordat.connectors.netsuite.kinds import TYPES
 from concordat.errors import (
     AuthRevoked,
     Busy,
-    Duplicate,
     Missing,
     Rejected,
     ResyncRequired,
@@ -25,7 +22,6 @@ from concordat.errors import (
     VersionConflict,
 )
 from concordat.sdk.conformance import Bench, Check, checks
-from concordat.sdk.rest import Answer
 from concordat.sdk.spec import CallContext, WriteIntent, WriteResult
 from concordat.twins.server import TwinHandle, start_twins
 
@@ -269,6 +265,17 @@ def test_a_page_that_is_short_is_not_the_last_while_there_is_more(twin: TwinHand
     assert len(erp.fetch_source("client", [f"erp:{n}" for n in range(1, 8)], CTX)) == 7
 
 
+def test_hours_stay_what_was_sold_when_people_are_assigned(twin: TwinHandle, erp: netsuite.NetSuiteConnector):
+    job = write(erp, "project", "CC-P", project(client(erp))).ref
+    line = {"name": "Extension", "project": {"ref": job, "name": "", "number": ""}, "budget_hours": "40.5"}
+    ref = str(write(erp, "contract_line", "CC-LINE", line).ref)
+    assert str(twin.state("projectTask")[0]["estimatedWork"]) == "40.5"
+    twin.do("assign", id=ref, hours=["10", "12.5"])
+    assert write(erp, "contract_line", "CC-LINE", {**line, "budget_hours": "60"}, ref=ref).error is None
+    assert erp.fetch("contract_line", [ref], CTX)[0].fields["budget_hours"] == "60"
+    assert str(twin.state("projectTask")[0]["estimatedWork"]) == "22.5"
+
+
 def test_look_alikes_are_found_by_number_or_name(erp: netsuite.NetSuiteConnector):
     ref = client(erp)
     made = write(erp, "project", "CC-P", project(ref)).ref
@@ -279,6 +286,8 @@ def test_look_alikes_are_found_by_number_or_name(erp: netsuite.NetSuiteConnector
     assert [seen.ref for seen in erp.match("client", {"number": "C-88", "name": "Acme & Söhne"}, CTX)] == [ref]
     assert erp.match("client", {"number": "C-88"}, CTX) == []
     assert erp.match("client", {}, CTX) == []
+    street = client(erp, "CC-STREET", name="Straße GmbH", number="C-99")
+    assert [seen.ref for seen in erp.match("client", {"name": "STRAßE gmbh"}, CTX)] == [street]
 
 
 def test_changes_sweep_by_id_and_begin_again_with_an_overlap(
@@ -336,29 +345,6 @@ def test_what_goes_wrong_on_the_way(
 def test_a_changed_record_that_is_gone_is_missing(erp: netsuite.NetSuiteConnector):
     assert isinstance(write(erp, "client", "CC-1", {"phone": "1"}, ref="424242").error, Missing)
     assert erp.fetch("client", ["424242", "not a number"], CTX) == []
-
-
-def said(code: str, detail: str = "") -> Answer:
-    body = {"o:errorDetails": [{"detail": detail, "o:errorCode": code}]}
-    return Answer(status=400, headers={}, json=body)
-
-
-@pytest.mark.parametrize(("code", "kind"), CODES.items())
-def test_every_code_of_the_table_is_translated(code: str, kind: type[VendorError]):
-    error = translate(said(code, "why"), True)
-    assert type(error) is kind
-    assert (error.code, error.status) == (code, 400)
-
-
-def test_a_record_that_exists_is_a_duplicate_and_the_rest_is_left_to_the_status():
-    detail = "Error while accessing a resource. This record already exists."
-    assert type(translate(said("USER_ERROR", detail), True)) is Duplicate
-    assert translate(said("SOMETHING_NEW"), True) is None
-    assert translate(Answer(status=500, headers={}, json=said("USER_ERROR").json), True) is None
-    busy = translate(Answer(status=429, headers={"retry-after": "7"}), True)
-    assert isinstance(busy, Busy)
-    assert busy.retry_after == timedelta(seconds=7)
-    assert type(translate(said("USER_ERROR", "Record has been changed."), True)) is VersionConflict
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def _alike(object_: str, fields: JsonObject) -> Iterator[str]:
     if not fields.get("name"):
         return
     column = "title" if object_ == "contract_line" else "companyname"
-    name = f"UPPER({column}) = {_texts([str(fields['name']).upper()])}"
+    name = f"UPPER({column}) = UPPER({_texts([str(fields['name'])])})"
     above = {"project": ("client", "customer"), "contract_line": ("project", "project")}.get(object_)
     ref = str(((fields.get(above[0]) or {}) if above else {}).get("ref") or "")
     yield f"{name} AND {above[1]} = {ref}" if above and ref.isdigit() else name

@@ -25,6 +25,7 @@ CUSTOM_FIELDS: Mapping[str, str] = {
     "project.budget_hours": "custentity_concordat_budget_hours",
     "project.budget_cost": "custentity_concordat_budget_cost",
     "contract_line.amount": "custevent_concordat_amount",
+    "contract_line.budget_hours": "custevent_concordat_budget_hours",
     "contract_line.currency": "custevent_concordat_currency",
     "contract_line.start_date": "custevent_concordat_start",
     "contract_line.end_date": "custevent_concordat_end",

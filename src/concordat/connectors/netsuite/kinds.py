@@ -27,6 +27,8 @@ class Column:
     out: Callable[[Any], Any] = lambda value: value
     back: Callable[[str], Any] = lambda value: value
     day: bool = False
+    also: str = ""
+    """A field of NetSuite's own that gets the same, and that NetSuite may change for reasons of its own."""
 
     @property
     def selected(self) -> str:
@@ -59,7 +61,8 @@ class Kind:
 
         A `fresh` record that names no entity gets the connection's own subsidiary; one that is there keeps its.
         """
-        said = {c.field: _crossed(c, fields[c.name]) for c in self.columns if c.name in fields}
+        written = [(c, _crossed(c, fields[c.name])) for c in self.columns if c.name in fields]
+        said = {field: value for c, value in written for field in (c.field, c.also) if field}
         said.update(self._amounts(fields))
         said.update(self._currency(fields))
         if fresh and self.object != "contract_line" and "subsidiary" not in said and self.settings.subsidiary:
@@ -114,7 +117,9 @@ class Kind:
 
     def named(self, path: str) -> str:
         """Give the canonical name of a field that an error names, or that name when there is none."""
-        names = {c.field: c.name for c in self.columns} | {script: name for name, script in self.money.items()}
+        names = {field: c.name for c in self.columns for field in (c.field, c.also) if field} | {
+            script: name for name, script in self.money.items()
+        }
         words = [part.partition("[")[0] for part in path.split(".")]
         return next((names[word] for word in words if word in names), path)
 
@@ -208,11 +213,15 @@ def _project(settings: NetSuiteSettings) -> tuple[Column, ...]:
 
 
 def _line(settings: NetSuiteSettings) -> tuple[Column, ...]:
-    """NetSuite computes a task's own dates from its plan; the contract's are custom fields."""
+    """NetSuite computes a task's own dates from its plan, its hours from who is assigned; the contract's are custom.
+
+    The hours are also the estimated work: a task without any is saved as a milestone (ns-online-help section_N3184256).
+    """
+    hours = settings.custom("contract_line.budget_hours")
     return (
         Column(name="name", field="title"),
         Column(name="project", field="project", out=_reference, back=_referred),
-        Column(name="budget_hours", field="estimatedWork", out=_decimal),
+        Column(name="budget_hours", field=hours, out=_decimal, also="estimatedWork"),
         Column(name="start_date", field=settings.custom("contract_line.start_date"), day=True),
         Column(name="end_date", field=settings.custom("contract_line.end_date"), day=True),
     )

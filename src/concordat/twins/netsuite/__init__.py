@@ -6,7 +6,8 @@ Options: `account` (1234567), `client_id`, `certificate_id`, `public_key` (PEM o
 page), `value_validation` (Error: what X-NetSuite-PropertyValueValidation is where a request does not say it).
 Faults of its own: `quota_exhausted` (429), `lock_storm` (the record has been changed), `accepted_then_failed`,
 `schema_drift`, `stale_read`, `silent_field_drop`, `token_expires_after`, `clock_skew`.
-Acts: `close_period`, `open_period` {"period"}, `edit` {"object", "id", "fields"}, `expire_tokens`.
+Acts: `close_period`, `open_period` {"period"}, `edit` {"object", "id", "fields"}, `expire_tokens`, `assign` {"id",
+"hours": […]} (people to a project task).
 
 Quirks, each with its source:
 - unknown field names are dropped without a word unless X-NetSuite-PropertyNameValidation says Error
@@ -17,6 +18,9 @@ Quirks, each with its source:
   section_N2877583, optimistic locking; the code over REST is unsure)
 - a company's name takes 83 characters (src: the schema browser's `companyName`; the error's text is unsure)
 - a page that is not the last says `hasMore`, however many rows it has (src: ns-online-help section_157909186990)
+- the estimated work of a task is what its assignees are estimated at; what is written to the field instead is taken
+  and overwritten (src: ns-online-help section_N3184256)
+- SuiteQL compares as Oracle does: UPPER leaves ß as it is (src: Oracle SQL reference, UPPER without linguistic sort)
 - writes answer 204 with Location and no body; PUT by `eid:` inserts or updates (same, docs/records/job.md)
 - an entity needs a subsidiary in OneWorld; project tasks live in a project (ns-online-help section_N3652149)
 - more requests at once than the account may have: 429 (ns-online-help section_1525253248; the code's text is
@@ -28,6 +32,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -101,7 +106,7 @@ class _Account:
         path = f"{JOBS}/{{id}}/task/{{task}}/result"
         route("GET", path, object="job status", operation="read")(self.jobs.result)
         route("GET", f"{REST}/system/v1/governanceLimits", operation="read")(self.limits)
-        for name in ("close_period", "open_period", "edit", "expire_tokens"):
+        for name in ("close_period", "open_period", "edit", "expire_tokens", "assign"):
             self.twin.action(name)(getattr(self, name))
 
     # -- records
@@ -291,6 +296,12 @@ class _Account:
         kind = record_type(str(said["object"]))
         stamp = {"lastModifiedDate": f"{self.twin.now():%Y-%m-%dT%H:%M:%SZ}"}
         self.twin.store.put(kind.name, str(said["id"]), {**said["fields"], **stamp})
+        return {"id": said["id"]}
+
+    def assign(self, said: Mapping[str, Any]) -> Any:
+        """Assign people to a task: their hours are its estimated work from now on."""
+        hours = sum((Decimal(str(each)) for each in said["hours"]), Decimal(0))
+        self.twin.store.put("projectTask", str(said["id"]), {"assigned": hours, "estimatedWork": hours})
         return {"id": said["id"]}
 
     def expire_tokens(self, _said: Mapping[str, Any]) -> Any:

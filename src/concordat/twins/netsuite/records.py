@@ -54,7 +54,8 @@ class Book:
             raise problem(400, "USER_ERROR", "Error while accessing a resource. Record has been changed.")
         fields = self._checked(kind, said, call)
         self._refuse(kind, {**record.fields, **fields}, record.ref)
-        return self._commit(kind, "update", {**fields, "lastModifiedDate": self._now()}, record)
+        planned = {"estimatedWork": record.fields["assigned"]} if "assigned" in record.fields else {}
+        return self._commit(kind, "update", {**fields, **planned, "lastModifiedDate": self._now()}, record)
 
     def upsert(self, kind: RecordType, external: str, said: Mapping[str, Any], call: Call) -> Record:
         """Insert or update by external id; two of these at once make one record (src: overview.md, PUT)."""

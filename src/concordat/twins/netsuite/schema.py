@@ -127,6 +127,7 @@ TYPES: Mapping[str, RecordType] = {
             "status": Field("enum", "taskStatus"),
             "message": TEXT,
             "custevent_concordat_amount": MONEY,
+            "custevent_concordat_budget_hours": NUMBER,
             "custevent_concordat_currency": TEXT,
             "custevent_concordat_start": DAY,
             "custevent_concordat_end": DAY,

@@ -2,8 +2,8 @@
 
 SELECT columns or TO_CHAR(…) [AS name] FROM one table WHERE … AND … ORDER BY. Comparisons: = != < <= > >= IN,
 LIKE, IS NULL, IS NOT NULL; UPPER(column) and SYS_EXTRACT_UTC(column) on the left; text, numbers and
-TO_TIMESTAMP('…', '…') on the right. Column names in answers are lower case, nulls are left out, every value
-is text, flags are T or F, dates come in the account's format unless TO_CHAR says otherwise
+TO_TIMESTAMP('…', '…') or UPPER('…') on the right. Column names in answers are lower case, nulls are left out, every
+value is text, flags are T or F, dates come in the account's format unless TO_CHAR says otherwise
 (src: cli.suiteportal.io SuiteQL gotchas; ns-online-help section_157909186990; vendors' public queries use
 TO_CHAR(SYS_EXTRACT_UTC(lastmodifieddate), …)).
 """
@@ -118,7 +118,7 @@ class _Parser:
     def _condition(self) -> Test:
         upper = self.words[self.at : self.at + 1] == [("name", "UPPER")]
         field = self._field(self._path())
-        left = (lambda read: str(read(field) or "").upper()) if upper else (lambda read: read(field))
+        left = (lambda read: _upper(str(read(field) or ""))) if upper else (lambda read: read(field))
         if self.accept("IS", "NOT", "NULL"):
             return lambda read: left(read) is not None
         if self.accept("IS", "NULL"):
@@ -163,6 +163,10 @@ class _Parser:
             self.take("text")
             self.expect(")")
             return text.replace(" ", "T") + ("Z" if " " in text else "")
+        if self.accept("UPPER", "("):
+            text = _upper(self._value())
+            self.expect(")")
+            return text
         kind = self.words[self.at][0] if self.at < len(self.words) else "text"
         word = self.take("number" if kind == "number" else "text")
         return word if kind == "number" else word[1:-1].replace("''", "'")
@@ -220,6 +224,11 @@ def _alike(left: Any, right: str) -> tuple[Any, Any]:
     if isinstance(left, str) and left.isdigit() and right.isdigit():
         return int(left), int(right)
     return (left, Decimal(right)) if isinstance(left, Decimal) else (str(left), right)
+
+
+def _upper(text: str) -> str:
+    """Make letters large as Oracle does: one for one, so ß stays."""
+    return "".join(letter.upper() if len(letter.upper()) == 1 else letter for letter in text)
 
 
 def _table(name: str) -> RecordType:
