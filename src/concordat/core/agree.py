@@ -26,7 +26,7 @@ def disagreements(wrote: Mapping[str, Any], holds: Mapping[str, Any]) -> dict[st
 def agrees(ours: Any, theirs: Any) -> bool:
     """Whether two values mean the same."""
     if _blank(ours):
-        return _blank(theirs) or _refers_to_nothing(theirs)
+        return _blank(theirs) or theirs is False or _refers_to_nothing(theirs)
     if isinstance(ours, bool) or isinstance(theirs, bool):
         return ours is theirs
     if isinstance(ours, Mapping):
