@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 
 from concordat.connectors import msgraph
-from concordat.connectors.msgraph.errors import CODES, translate
 from concordat.connectors.msgraph.names import folder_name, read_name
 from concordat.errors import (
     AuthRevoked,
-    Duplicate,
     Missing,
     RateLimited,
     Rejected,
@@ -22,7 +20,6 @@ from concordat.errors import (
     VendorError,
 )
 from concordat.sdk.conformance import Bench, Check, checks
-from concordat.sdk.rest import Answer
 from concordat.sdk.spec import CallContext, WriteIntent
 from concordat.twins.server import TwinHandle, start_twins
 
@@ -378,19 +375,10 @@ def test_a_folder_that_is_gone_is_missing(documents: msgraph.GraphConnector):
     assert documents.fetch("workspace", ["nothing", "nor this"], CTX) == []
 
 
-def said(code: str, status: int) -> Answer:
-    return Answer(status=status, headers={"retry-after": "3"}, json={"error": {"code": code, "message": "why"}})
-
-
-@pytest.mark.parametrize(("code", "kind"), CODES.items())
-def test_every_code_of_the_table_is_translated(code: str, kind: type[VendorError]):
-    error = translate(said(code, 400), True)
-    assert type(error) is kind
-    assert error.code == code
-
-
-def test_what_the_table_does_not_know_is_left_to_the_status():
-    assert translate(said("somethingNew", 400), True) is None
-    assert translate(said("nameAlreadyExists", 504), True) is None
-    assert type(translate(said("nameAlreadyExists", 409), True)) is Duplicate
-    assert translate(Answer(status=404, headers={}), True) is None
+def test_a_folder_that_is_gone_for_good_hides_no_other(twin: TwinHandle, documents: msgraph.GraphConnector):
+    refs = [str(documents.write([intent(key)], CTX)[0].ref) for key in ("CC-1", "CC-2")]
+    twin.fault(kind="status", status=410, path=refs[0], body={"error": {"code": "itemGone", "message": "gone"}})
+    assert documents.fetch("workspace", refs[:1], CTX) == []
+    twin.heal()
+    twin.fault(kind="partial_batch", members=[0], status=410)
+    assert [seen.ref for seen in documents.fetch("workspace", refs, CTX)] == refs[1:]

@@ -136,9 +136,11 @@ class Desk:
         wanted: list[Part] = [("GET", f"{self.item(ref, ctx)}?{EXPAND}", None) for ref in dict.fromkeys(refs)]
         for part in parts(wanted, BATCH):
             for answer in self.send(part, ctx, write=False):
+                if isinstance(answer, Missing):
+                    continue
                 if isinstance(answer, VendorError):
                     raise answer
-                if answer.status != 404:
+                if answer.status != 404 and isinstance(answer.json, Mapping):
                     yield answer.json
 
     def send(self, requests: Sequence[Part], ctx: CallContext, *, write: bool) -> list[Heard | VendorError]:

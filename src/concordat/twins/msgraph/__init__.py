@@ -56,6 +56,7 @@ DEFAULTS = {
 MEMBER: Mapping[int, tuple[str, str]] = {
     401: ("InvalidAuthenticationToken", "Lifetime validation failed, the token is expired."),
     409: ("nameAlreadyExists", "An item with the same name already exists under the parent"),
+    410: ("itemGone", "The resource is gone."),
     423: ("resourceLocked", "The resource is locked."),
     429: ("activityLimitReached", "Throttled"),
     503: ("serviceNotAvailable", "The service is not available."),
