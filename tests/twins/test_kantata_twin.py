@@ -231,3 +231,43 @@ def test_changes_can_be_paged_by_their_stamp(api: httpx.Client, kantata: TwinHan
     assert [row["id"] for row in said["results"]] == [late]
     assert said["workspaces"][late]["updated_at"] == "2026-11-23T02:01:00-08:00"
     assert api.get("users/me").json()["count"] == 1
+
+
+def test_a_budgeted_project_needs_a_price_that_fits(api: httpx.Client):
+    for price, says in ((None, "can't be blank"), (2**31, "is out of range")):
+        said = api.post("workspaces", json={"workspace": {"title": "x", "price": price}})
+        assert (said.status_code, said.json()["errors"][0]["message"]) == (422, says)
+    plain = api.post("workspaces", json={"workspace": {"title": "x", "budgeted": False, "price": 5, "currency": "EUR"}})
+    [row] = plain.json()["workspaces"].values()
+    assert (row["price_in_cents"], row["currency"]) == (None, "USD")
+
+
+def test_a_rate_card_keeps_its_currency(api: httpx.Client, kantata: TwinHandle):
+    wid = made(api, currency="USD", price=5)
+    kantata.twin.store.put("workspaces", wid, {"rate_card_id": 7})
+    api.put(f"workspaces/{wid}", json={"workspace": {"currency": "EUR", "price": 8}})
+    [row] = api.get(f"workspaces/{wid}").json()["workspaces"].values()
+    assert (row["currency"], row["price_in_cents"]) == ("USD", 800)
+
+
+def test_matching_ignores_stop_words(api: httpx.Client):
+    for name in ("The Firm", "It Is"):
+        api.post("workspace_groups", json={"workspace_group": {"name": name}})
+    assert api.get("workspace_groups", params={"matching": "the firm"}).json()["count"] == 1
+    assert api.get("workspace_groups", params={"matching": "it is"}).json()["count"] == 0
+
+
+def test_fields_of_other_objects_may_have_the_same_name(api: httpx.Client):
+    rows = api.get("custom_fields").json()["custom_fields"]
+    [other] = [fid for fid, row in rows.items() if (row["name"], row["subject_type"]) == ("Budget hours", "Story")]
+    body = {"title": "x", "price": 0, "custom_fields": [{"custom_field_id": int(other), "value": "1"}]}
+    assert api.post("workspaces", json={"workspace": body}).status_code == 422
+
+
+@pytest.mark.parametrize("order", ["updated_at:asc", "updated_at:desc"])
+def test_a_row_that_changes_between_two_pages_hides_another(api: httpx.Client, kantata: TwinHandle, order: str):
+    kantata.seed({"workspaces": [{"title": f"P{n}"} for n in range(6)]})
+    kantata.fault(kind="page_shift", object="workspaces", times=1)
+    pages = [api.get("workspaces", params={"per_page": "3", "page": str(n), "order": order}).json() for n in (1, 2)]
+    seen = {row["title"] for page in pages for row in page["workspaces"].values()}
+    assert len(seen) == 5

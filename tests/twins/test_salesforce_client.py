@@ -19,6 +19,7 @@ from simple_salesforce import Salesforce
 from simple_salesforce.exceptions import (
     SalesforceAuthenticationFailed,
     SalesforceExpiredSession,
+    SalesforceGeneralError,
     SalesforceMalformedRequest,
     SalesforceMoreThanOneRecord,
     SalesforceRefusedRequest,
@@ -218,3 +219,52 @@ def test_acts_move_deals(client: Salesforce, twin: TwinHandle):
     twin.do("reverse_deal", id=ref)
     assert not client.Opportunity.get(ref)["IsClosed"]
     assert len(twin.ledger()) == 2
+
+
+def test_a_duplicate_rule_warns_the_api_too_until_it_is_told_to_save(client: Salesforce, twin: TwinHandle):
+    first = client.Account.create({"Name": "Acme"})["id"]
+    twin.fault(kind="duplicate_rule", object="Account")
+    with pytest.raises(SalesforceMalformedRequest) as refused:
+        client.Account.create({"Name": "ACME "})
+    (row,) = refused.value.content
+    (match,) = row["duplicateResult"]["matchResults"]
+    assert (row["errorCode"], match["matchRecords"][0]["record"]["Id"]) == ("DUPLICATES_DETECTED", first)
+    client.Account.create({"Name": "Acme"}, headers={"Sforce-Duplicate-Rule-Header": "allowSave=true"})
+    assert len(twin.state("Account")) == 2
+
+
+def test_a_merged_account_names_its_master_and_gives_its_deals_away(client: Salesforce, twin: TwinHandle):
+    loser, winner = (client.Account.create({"Name": name})["id"] for name in ("Old", "New"))
+    deal = {"Name": "Deal", "StageName": "Prospecting", "CloseDate": "2026-11-30", "AccountId": loser}
+    ref = client.Opportunity.create(deal)["id"]
+    twin.do("merge", id=loser, into=winner)
+    rows = client.query_all("SELECT Id, MasterRecordId FROM Account WHERE IsDeleted = TRUE", include_deleted=True)
+    assert [(row["Id"], row["MasterRecordId"]) for row in rows["records"]] == [(loser, winner)]
+    assert client.Opportunity.get(ref)["AccountId"] == winner
+
+
+def test_a_value_that_cannot_be_parsed_refuses_every_record(client: Salesforce, twin: TwinHandle):
+    deals = [
+        {"Name": f"D{n}", "StageName": "Prospecting", "CloseDate": day} for n, day in enumerate(("2026-11-30", "soon"))
+    ]
+    said = {"allOrNone": False, "records": [{"attributes": {"type": "Opportunity"}, **deal} for deal in deals]}
+    with pytest.raises(SalesforceMalformedRequest, match="JSON_PARSER_ERROR"):
+        client.restful("composite/sobjects", method="POST", json=said)
+    assert twin.state("Opportunity") == []
+
+
+def test_a_deal_with_products_ignores_its_amount(client: Salesforce, twin: TwinHandle):
+    deal = {"Name": "Deal", "StageName": "Prospecting", "CloseDate": "2026-11-30", "Amount": 5}
+    twin.seed({"Opportunity": [{**deal, "HasOpportunityLineItem": True}]})
+    (row,) = twin.state("Opportunity")
+    client.Opportunity.update(row["id"], {"Amount": 7, "Name": "New"})
+    kept = client.Opportunity.get(row["id"])
+    assert (kept["Amount"], kept["Name"], kept["LastStageChangeDate"]) == (5.0, "New", None)
+
+
+def test_an_id_that_is_none_and_an_address_that_is_too_long_are_refused(client: Salesforce):
+    with pytest.raises(SalesforceMalformedRequest, match="INVALID_QUERY_FILTER_OPERATOR"):
+        client.query("SELECT Id FROM Account WHERE Id IN ('001', '001xx000003DGb2AAG')")
+    keys = ", ".join(f"'CC-{n:032d}'" for n in range(400))
+    with pytest.raises(SalesforceGeneralError, match="414"):
+        client.query(f"SELECT Id FROM Account WHERE Concordat_Key__c IN ({keys})")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import httpx
-
 from concordat.connectors.salesforce.errors import login_errors, translate
 from concordat.connectors.salesforce.facts import SalesforceSettings
 from concordat.errors import Unavailable, UnknownOutcome
@@ -24,14 +22,10 @@ LOGIN = "/services/oauth2/token"
 class Desk:
     """The calls. All requests of one call share its time (see `sdk.timing`)."""
 
-    def __init__(
-        self, settings: SalesforceSettings, connection: str, transport: httpx.BaseTransport | None = None
-    ) -> None:
-        self._tokens = Http(
-            settings.token_url, Anonymous(), connection=connection, errors=login_errors, transport=transport
-        )
+    def __init__(self, settings: SalesforceSettings, connection: str) -> None:
+        self._tokens = Http(settings.token_url, Anonymous(), connection=connection, errors=login_errors)
         auth = CachedToken(_source(settings, self._tokens))
-        self._http = Http(settings.url, auth, connection=connection, errors=translate, transport=transport)
+        self._http = Http(settings.url, auth, connection=connection, errors=translate)
         self._data = f"/services/data/v{settings.api_version}"
 
     def close(self) -> None:
