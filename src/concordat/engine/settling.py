@@ -53,7 +53,7 @@ def settle(world: World, conn: Connection, lane: Lane, outcomes: Sequence[Outcom
     freeing = sorted({s.outcome.row.handoff for s in settled if _frees(world, s)})
     moving = sorted({*freeing, *(s.outcome.row.handoff for s in settled if _moves(s))})
     stopped = _stopped(conn, moving) if moving else ()
-    rows = json_text([_row(s) for s in settled])
+    rows = json_text([_row(world, s) for s in settled])
     mine = {row["effect_id"] for row in conn.execute(QUERIES.effect.settle, {"rows": rows, "worker": turn.worker})}
     late = len(settled) - len(mine)
     if late:
@@ -298,8 +298,9 @@ def _spread(effect: int) -> float:
 # ── keeping ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _row(settled: _Settled) -> dict[str, Any]:
-    outcome, verdict = settled.outcome, settled.verdict
+def _row(world: World, settled: _Settled) -> dict[str, Any]:
+    outcome, verdict, row = settled.outcome, settled.verdict, settled.outcome.row
+    sent = row.act in ("write", "resolve")
     return {
         "effect_id": outcome.row.id,
         "fence": outcome.row.fence,
@@ -317,6 +318,8 @@ def _row(settled: _Settled) -> dict[str, Any]:
         "ms": outcome.ms,
         "differs": outcome.differs or None,
         "items": outcome.items,
+        "filled": [key for key, value in row.fields.items() if value is not None] if sent else (),
+        "timed": world.timed(row.contract, row.version, row.step),
     }
 
 

@@ -142,6 +142,18 @@ class World:
             for name, contract in self.contracts.items()
         }
 
+    def timed(self, contract: str, version: int, step: str) -> bool:
+        """Whether a service level of this contract runs until this step; yes when this version is not known here."""
+        known = self._timed.get((contract, version))
+        return known is None or step in known
+
+    @cached_property
+    def _timed(self) -> Mapping[tuple[str, int], frozenset[str]]:
+        return {
+            (name, contract.version): frozenset(level.until for level in contract.service_levels)
+            for name, contract in self.contracts.items()
+        }
+
     def facts(self, lane: Lane) -> ObjectFacts | None:
         """What the lane's target declares; None for a question."""
         return self.connectors[lane.connection].facts.targets.get(lane.object)

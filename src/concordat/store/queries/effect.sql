@@ -189,11 +189,10 @@ WHERE e.id = k.id RETURNING e.id, e.handoff_id;
 WITH answer AS (
   SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb)
          AS t(effect_id bigint, fence bigint, state text, wait float8, waits_for text, error text, error_class text, ref text,
-              url text, version text, digest text, act text, outcome text, ms integer, differs jsonb, items integer)
+              url text, version text, digest text, act text, outcome text, ms integer, differs jsonb, items integer,
+              filled text[], timed boolean)
 ), mine AS MATERIALIZED (
-  SELECT a.*, e.handoff_id, e.link_id, e.unit, e.step, e.kind,
-         ARRAY(SELECT d.key FROM jsonb_each(e.desired) AS d WHERE a.act IN ('write', 'resolve') AND d.value <> 'null') AS filled
-  FROM answer a
+  SELECT a.*, e.handoff_id, e.link_id, e.unit, e.step, e.kind FROM answer a
   JOIN work w ON w.effect_id = a.effect_id AND w.fence = a.fence
   JOIN effect e ON e.id = a.effect_id
   FOR UPDATE OF w
@@ -225,7 +224,7 @@ WITH answer AS (
   SELECT effect_id, fence, unit, act, outcome, error_class, error, digest, nullif(ref, ''), items, ms, %(worker)s, app_now() FROM mine
 ), clocks AS (
   UPDATE service_level s SET met_at = app_now() FROM mine m
-  WHERE s.handoff_id = m.handoff_id AND s.until = m.step AND s.met_at IS NULL AND m.state IN ('applied', 'verified')
+  WHERE m.timed AND s.handoff_id = m.handoff_id AND s.until = m.step AND s.met_at IS NULL AND m.state IN ('applied', 'verified')
 )
 SELECT effect_id FROM mine;
 
@@ -236,16 +235,20 @@ WITH turn AS (
   SELECT t.lane_id, t.room, t.settle_window FROM unnest(%(turns)s::smallint[], %(rooms)s::int[], %(windows)s::float8[])
          AS t(lane_id, room, settle_window)
   JOIN lane l ON l.id = t.lane_id LEFT JOIN breaker b ON b.connection = l.connection WHERE coalesce(b.failures, 0) = 0
+), member AS MATERIALIZED (
+  SELECT e.id, e.handoff_id, e.step, e.state, e.kind, e.lane_id, e.link_id, e.after, e.optional AND e.state IN ('held', 'pending') AS let
+  FROM effect e WHERE e.handoff_id = ANY(%(handoffs)s::bigint[])
+), undone AS (
+  SELECT handoff_id, array_agg(step) FILTER (WHERE NOT let) AS steps, array_agg(id) FILTER (WHERE let) AS let FROM member
+  WHERE state NOT IN ('applied', 'verified', 'skipped', 'superseded', 'undone') GROUP BY handoff_id
 ), freed AS (
-  SELECT e.id, e.lane_id, e.link_id, e.kind FROM effect e
-  WHERE e.handoff_id = ANY(%(handoffs)s::bigint[]) AND e.state = 'blocked'
-    AND NOT EXISTS (
-      SELECT FROM effect p WHERE p.handoff_id = e.handoff_id AND p.step = ANY(e.after)
-        AND p.state NOT IN ('applied', 'verified', 'skipped', 'superseded', 'undone')
-        AND NOT (p.optional AND p.state IN ('held', 'pending') AND NOT EXISTS (
-          SELECT FROM link l CROSS JOIN jsonb_each(e.desired) AS d
-          WHERE l.id = p.link_id AND l.ref IS NULL AND d.value -> '$ref' ->> 'object' = l.object
-            AND (d.value -> '$ref' ->> 'owner')::bigint = l.owner_id)))
+  SELECT e.id, e.lane_id, e.link_id, e.kind FROM member e JOIN undone u ON u.handoff_id = e.handoff_id
+  WHERE e.state = 'blocked' AND NOT coalesce(e.after && u.steps, false)
+    AND (u.let IS NULL OR NOT EXISTS (
+      SELECT FROM effect p JOIN link l ON l.id = p.link_id AND l.ref IS NULL
+      WHERE p.id = ANY(u.let) AND p.step = ANY(e.after) AND EXISTS (
+        SELECT FROM effect w CROSS JOIN jsonb_each(w.desired) AS d
+        WHERE w.id = e.id AND d.value -> '$ref' ->> 'object' = l.object AND (d.value -> '$ref' ->> 'owner')::bigint = l.owner_id)))
 ), chosen AS (
   SELECT f.id, u.settle_window, coalesce(
            u.room >= row_number() OVER (PARTITION BY f.lane_id ORDER BY f.id)
