@@ -110,7 +110,7 @@ def test_a_report_keeps_its_names():
 
 def test_processor_time_of_a_tree_grows(erp: LeanConnector):
     child = Child.start("concordat.bench.target")
-    spent = Spent({"child": child.process.pid})
+    spent = Spent({"child": [child.process.pid]})
     assert cpu_seconds([child.process.pid]) > 0
     assert spent.since()["child"] >= 0
     child.end()

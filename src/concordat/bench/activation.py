@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -24,6 +24,8 @@ PAGE = 500
 DEALS = 4000
 YARDSTICK_DEALS = 200
 YARDSTICK_THREADS = 32
+WORKERS = 2
+"""Worker processes, one a core."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,30 +98,32 @@ def run_engine(rig: Rig, way: str, deals: int, say: Say) -> Ran:
     say(f"{way}: making a database and {deals} deals")
     db = rig.database(f"bench_{way}".replace("-", "_"))
     rig.ask("/reset", {"deals": deals, "page": PAGE})
-    roots = {"database": rig.postmaster, "target": rig.target.process.pid}
-    worker = rig.work(db, way)
-    spent = Spent({**roots, "worker": worker.process.pid})
+    roots = {"database": [rig.postmaster], "target": [rig.target.process.pid]}
+    workers = [rig.work(db, way) for _ in range(WORKERS)]
+    spent = Spent({**roots, "worker": [worker.process.pid for worker in workers]})
     try:
-        seconds = _watch(rig, db, worker, deals, lambda text: say(f"{way}: {text}"))
+        seconds = _watch(rig, db, workers, deals, lambda text: say(f"{way}: {text}"))
         cpu = spent.since()
     finally:
-        worker.end()
+        for worker in workers:
+            worker.end()
     return Ran(deals=deals, seconds=seconds, cpu=cpu, faults=tuple(_faults(rig, db, deals)))
 
 
-def _watch(rig: Rig, db: Database, worker: Child, deals: int, say: Say) -> float:
+def _watch(rig: Rig, db: Database, workers: Sequence[Child], deals: int, say: Say) -> float:
     """Wait until the target has everything, then until the last handoff is in step."""
     patience = 60 + deals / 10
 
     def written() -> bool:
-        worker.check()
+        for worker in workers:
+            worker.check()
         count = rig.ask("/count")
         say(f"{count['writes']} of {deals * PUTS} writes")
         return bool(count["writes"] >= deals * PUTS)
 
     if not until(written, seconds=patience, every=0.25):
         raise NotReachable(f"The engine did not finish {deals} deals in {patience:.0f} s.")
-    if not until(lambda: in_step(db) >= deals, seconds=patience, every=0.02):
+    if not until(lambda: in_step(db) >= deals, seconds=patience, every=0.1):
         raise NotReachable(f"Only {in_step(db)} of {deals} handoffs came in step in {patience:.0f} s.")
     ended = time.monotonic()
     return ended - float(rig.ask("/count")["first_page"])
@@ -162,10 +166,10 @@ def run_yardstick(rig: Rig, deals: int, say: Say) -> Ran:
     say(f"yardstick: {deals} durable workflows")
     address = rig.plain_database("yardstick")
     rig.ask("/reset", {"deals": 0, "page": PAGE})
-    roots = {"database": rig.postmaster, "target": rig.target.process.pid}
+    roots = {"database": [rig.postmaster], "target": [rig.target.process.pid]}
     told = {"url": rig.url, "database_url": address, "threads": YARDSTICK_THREADS, "deals": deals}
     child = Child.start("concordat.bench.durable", told)
-    spent = Spent({**roots, "worker": child.process.pid})
+    spent = Spent({**roots, "worker": [child.process.pid]})
     try:
         seconds = float(child.hear()["seconds"])
         cpu = spent.since()

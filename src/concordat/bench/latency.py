@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class Side:
     name: str
     url: str
     database: str
-    roots: Mapping[str, int]
+    roots: Mapping[str, Sequence[int]]
     tell: Callable[[httpx.Client, int], httpx.Response]
 
 
@@ -169,7 +169,7 @@ def _theirs(rig: Rig) -> Iterator[Side]:
 def _side(
     rig: Rig, name: str, database: str, child: Child, tell: Callable[[httpx.Client, int], httpx.Response]
 ) -> Side:
-    roots = {"database": rig.postmaster, "process": child.process.pid}
+    roots = {"database": [rig.postmaster], "process": [child.process.pid]}
     return Side(name=name, url=f"http://127.0.0.1:{child.said}", database=database, roots=roots, tell=tell)
 
 

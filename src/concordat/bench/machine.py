@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def versions(postgresql: str) -> Mapping[str, str]:
 class Spent:
     """Processor time of named process trees since it was made."""
 
-    def __init__(self, roots: Mapping[str, int]) -> None:
+    def __init__(self, roots: Mapping[str, Sequence[int]]) -> None:
         self._roots = roots
         self._before = self._now()
 
@@ -42,7 +42,7 @@ class Spent:
         return {name: seconds - self._before[name] for name, seconds in self._now().items()}
 
     def _now(self) -> Mapping[str, float]:
-        return {name: cpu_seconds([pid]) for name, pid in self._roots.items()}
+        return {name: cpu_seconds(pids) for name, pids in self._roots.items()}
 
 
 def cpu_seconds(roots: Iterable[int]) -> float:
