@@ -10,22 +10,16 @@ import httpx
 import pytest
 
 from concordat.connectors.kantata import SPEC, KantataConnector, KantataSettings
-from concordat.connectors.kantata.errors import translate
 from concordat.connectors.kantata.values import exact_price
 from concordat.core.agree import disagreements
 from concordat.errors import (
     AuthRevoked,
-    Duplicate,
-    Locked,
     Missing,
-    RateLimited,
     Rejected,
     Unavailable,
     UnknownOutcome,
     VendorError,
-    VersionConflict,
 )
-from concordat.sdk.rest import Answer
 from concordat.sdk.spec import CallContext, Observed, WriteIntent, WriteResult
 from concordat.twins.server import TwinHandle, start_twins
 
@@ -280,6 +274,19 @@ def test_a_line_whose_key_and_answer_were_lost_is_not_made_twice(psa: KantataCon
     assert len(twin.state("stories")) == 3
 
 
+@pytest.mark.parametrize("operation", ["create", "update"])
+def test_a_client_that_is_dropped_without_a_word_is_told(psa: KantataConnector, twin: TwinHandle, operation: str):
+    ref = made(psa) if operation == "update" else None
+    twin.fault(kind="silent_field_drop", fields=["workspace_group_ids", "primary_workspace_group_id"])
+    fields = {**PROJECT, "client": {"ref": None, "name": "Other Ltd", "number": None}}
+    result = write(psa, fields, ref=ref)
+    assert isinstance(result.error, Rejected)
+    assert (result.error.field, result.ref) == ("client", twin.state("workspaces")[0]["id"])
+    twin.heal()
+    made(psa, fields)
+    assert (held(psa, str(result.ref)).fields["client"] or {})["name"] == "Other Ltd"
+
+
 # -- pages
 
 
@@ -361,38 +368,3 @@ def test_a_created_row_that_the_answer_does_not_show_is_still_known(psa: Kantata
     twin.heal()
     twin.fault(kind="status", status=200, body='{"results": []}', headers=head, path="/workspaces.json", method="POST")
     assert isinstance(refused(psa, PROJECT), UnknownOutcome)
-
-
-# -- refusals
-
-
-@pytest.mark.parametrize(("status", "kind"), [(429, RateLimited), (503, Unavailable)])
-def test_a_wait_that_a_gateway_asks_for_is_kept(status: int, kind: type):
-    error = translate(Answer(status=status, headers={"retry-after": "7"}), True)
-    assert type(error) is kind
-    assert error.retry_after == timedelta(seconds=7)
-
-
-@pytest.mark.parametrize(("status", "kind"), [(409, VersionConflict), (423, Locked)])
-def test_statuses_that_kantata_does_not_name(psa: KantataConnector, twin: TwinHandle, status: int, kind: type):
-    psa.ping(CTX)
-    made(psa, key="CC-BEFORE")
-    twin.fault(kind="status", status=status, method="POST")
-    assert type(refused(psa, PROJECT)) is kind
-
-
-def test_our_key_taken_is_a_duplicate_whatever_else_is_taken():
-    with start_twins(["kantata"], options={"kantata": {"unique_key": True}}) as twins:
-        psa = connector(twins["kantata"].url)
-        made(psa)
-        twins["kantata"].fault(kind="stale_read", seconds=40)
-        assert type(refused(psa, PROJECT)) is Duplicate
-        psa.close()
-
-
-def test_no_error_shows_the_token(twin: TwinHandle):
-    psa = connector(twin.url, token="canary-token")
-    with pytest.raises(AuthRevoked) as refused:
-        psa.ping(CTX)
-    psa.close()
-    assert "canary" not in f"{refused.value!r} {refused.value} {psa._settings!r} {psa._desk!r}"

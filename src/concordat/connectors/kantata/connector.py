@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from concordat.connectors.kantata import feed, lines, projects
@@ -158,10 +159,12 @@ class KantataConnector:
         kind = self._kind(intent.object)
         present = self._present(intent, ctx)
         if present is None:
-            return self._result(intent.object, kind.create(intent, ctx), created=True)
+            made = kind.create(intent, ctx)
+            return replace(self._result(intent.object, made.ref, created=True), error=kind.dropped(intent, made))
         sheet, row = present
         changed = kind.update(intent, sheet, row, ctx)
-        return self._result(intent.object, str(row["id"]), changed=changed, row=row)
+        result = self._result(intent.object, str(row["id"]), changed=changed is not None, row=row)
+        return replace(result, error=kind.dropped(intent, changed) if changed else None)
 
     def _act(self, intent: WriteIntent, ctx: CallContext) -> WriteResult:
         present = self._present(intent, ctx)

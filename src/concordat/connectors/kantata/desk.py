@@ -57,6 +57,11 @@ class Sheet:
         return [str(r["id"]) for r in self.said["results"] if r["key"] == self.collection]
 
     @property
+    def ref(self) -> str:
+        """Id of the one object that was written."""
+        return self.refs[0]
+
+    @property
     def rows(self) -> list[Row]:
         """What was asked for. Raises `Unavailable` where a result is named and not shown: it is not absent."""
         found = [(ref, self.side(self.collection, ref)) for ref in self.refs]
@@ -130,21 +135,19 @@ class Desk:
             sheets.append(self.read(ctx, collection, {**params, "page": str(len(sheets) + 1)}))
         return sheets
 
-    def create(self, ctx: CallContext, collection: str, body: Mapping[str, Any]) -> str:
-        """Make one object; give its id."""
+    def create(self, ctx: CallContext, collection: str, body: Mapping[str, Any], include: str = "") -> Sheet:
+        """Make one object; give it as Kantata says that it is now."""
+        path, params = f"/{collection}.json", {"include": include} if include else None
         with _one_record(collection, made=True):
-            answer = self._http.send(left(ctx), "POST", f"/{collection}.json", json=body, write=True)
-        refs = self._sheet(answer, collection, write=True).refs
-        if not refs:
-            raise UnknownOutcome(f"{self.connection}: created, but the answer names nothing")
-        return refs[0]
+            answer = self._http.send(left(ctx), "POST", path, params=params, json=body, write=True)
+        return self._one(answer, collection)
 
-    def update(self, ctx: CallContext, collection: str, ref: str, body: Mapping[str, Any]) -> None:
+    def update(self, ctx: CallContext, collection: str, ref: str, body: Mapping[str, Any], include: str = "") -> Sheet:
         """Change one object; a repeat changes nothing more."""
-        path = f"/{collection}/{ref}"
+        path, params = f"/{collection}/{ref}", {"include": include} if include else None
         with _one_record(collection):
-            answer = self._http.send(left(ctx), "PUT", path, json=body, write=True, idempotent=True)
-        self._sheet(answer, collection, write=True)
+            answer = self._http.send(left(ctx), "PUT", path, params=params, json=body, write=True, idempotent=True)
+        return self._one(answer, collection)
 
     def clear(self, ctx: CallContext, value: str) -> None:
         """Take one custom value away."""
@@ -173,6 +176,12 @@ class Desk:
     def me(self, ctx: CallContext) -> None:
         """Read the user that the token stands for."""
         self._sheet(self._http.send(left(ctx), "GET", "/users/me.json", write=False), "users", write=False)
+
+    def _one(self, answer: Answer, collection: str) -> Sheet:
+        sheet = self._sheet(answer, collection, write=True)
+        if not sheet.refs:
+            raise UnknownOutcome(f"{self.connection}: written, but the answer names nothing")
+        return sheet
 
     def _sheet(self, answer: Answer, collection: str, *, write: bool) -> Sheet:
         said = answer.json

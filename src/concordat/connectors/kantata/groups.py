@@ -60,7 +60,7 @@ class Groups:
     def _made(self, ctx: CallContext, name: str) -> str:
         body = {"workspace_group": {"name": name, "company": True}}
         try:
-            return self._desk.create(ctx, "workspace_groups", body)
+            return self._desk.create(ctx, "workspace_groups", body).ref
         except Duplicate as error:
             if group := self._found(ctx, name, {}):  # `matching` ignores some words
                 return group

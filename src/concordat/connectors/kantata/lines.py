@@ -59,7 +59,7 @@ class Lines:
         alike = ((sheet, row) for sheet, row, held in seen if not held.record_key and _same(intent, held))
         return list(alike)
 
-    def create(self, intent: WriteIntent, ctx: CallContext) -> str:
+    def create(self, intent: WriteIntent, ctx: CallContext) -> Sheet:
         """Make the story in one call, our key inside it."""
         project = reference(intent.fields.get("project"), "project")
         if not project:
@@ -70,17 +70,20 @@ class Lines:
         body |= {"workspace_id": int(project), "story_type": self._desk.settings.line_type}
         return self._desk.create(ctx, "stories", {"story": body})
 
-    def update(self, intent: WriteIntent, sheet: Sheet, row: Row, ctx: CallContext) -> bool:
-        """Change what differs; False when nothing does. A lost key is put back."""
+    def update(self, intent: WriteIntent, sheet: Sheet, row: Row, ctx: CallContext) -> Sheet | None:
+        """Change what differs; None when nothing does. A lost key is put back."""
         held = self.observed(sheet, row)
         project = reference(intent.fields.get("project"), "project")
         if project and project != str(row["workspace_id"]):
             raise Rejected("Kantata does not move a task to another project.", field="project")
         if held.record_key == intent.record_key and not disagreements(intent.fields, held.fields):
-            return False
+            return None
         workspace = sheet.side("workspaces", row["workspace_id"])
-        self._desk.update(ctx, "stories", held.ref, {"story": self._body(intent, workspace)})
-        return True
+        return self._desk.update(ctx, "stories", held.ref, {"story": self._body(intent, workspace)})
+
+    def dropped(self, _intent: WriteIntent, _written: Sheet) -> Rejected | None:
+        """Say nothing: all that a line has is read back by the caller."""
+        return None
 
     def act(self, operation: str, ref: str, ctx: CallContext) -> None:
         """Archive or reactivate."""

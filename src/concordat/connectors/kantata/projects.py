@@ -15,6 +15,7 @@ from concordat.connectors.kantata.values import (
     instant_text,
     money,
     price,
+    reference,
     status_of,
     status_write,
 )
@@ -29,6 +30,7 @@ INCLUDE = {
     "include": "external_references,custom_field_values,workspace_groups,primary_workspace_group",
     "include_archived": "true",
 }
+GROUPS = "workspace_groups,primary_workspace_group"
 DIRECT: Mapping[str, str] = {"name": "title", "start_date": "start_date", "end_date": "due_date"}
 MONEY = frozenset({"contract_value", "budget_cost"})
 KEPT = ("contract_value", "budget_hours", "budget_cost", "number", "entity")
@@ -90,7 +92,7 @@ class Projects:
             archived=bool(row.get("archived")),
         )
 
-    def create(self, intent: WriteIntent, ctx: CallContext) -> str:
+    def create(self, intent: WriteIntent, ctx: CallContext) -> Sheet:
         """Make the workspace in one call, our key inside it."""
         if not intent.fields.get("name"):
             raise Rejected("Kantata needs a project's name.", field="name")
@@ -98,10 +100,10 @@ class Projects:
         body |= {"creator_role": "maven", "budgeted": True, "price": body.get("price") or 0}
         body["external_reference"] = reference_body("project", intent.record_key)
         with self._taken():
-            return self._desk.create(ctx, "workspaces", {"workspace": body})
+            return self._desk.create(ctx, "workspaces", {"workspace": body}, GROUPS)
 
-    def update(self, intent: WriteIntent, sheet: Sheet, row: Row, ctx: CallContext) -> bool:
-        """Change what differs; False when nothing does. A lost key is put back."""
+    def update(self, intent: WriteIntent, sheet: Sheet, row: Row, ctx: CallContext) -> Sheet | None:
+        """Change what differs; None when nothing does. A lost key is put back."""
         held = self.observed(sheet, row)
         body = self._body(intent, ctx)
         if row.get("rate_card_id") and body.get("currency", row["currency"]) != row["currency"]:
@@ -113,15 +115,28 @@ class Projects:
             or self._lost(intent, sheet, row, ctx)
             or disagreements(_without(intent.fields, "client"), held.fields)
         ):
-            return False
+            return None
         if held.archived and "archived" not in body and "status" in intent.fields:
             body["archived"] = False
         body |= groups
         body["external_reference"] = reference_body("project", intent.record_key)
         with self._taken():
-            self._desk.update(ctx, "workspaces", held.ref, {"workspace": body})
+            written = self._desk.update(ctx, "workspaces", held.ref, {"workspace": body}, GROUPS)
         self._clear(intent, sheet, row, ctx)
-        return True
+        return written
+
+    def dropped(self, intent: WriteIntent, written: Sheet) -> Rejected | None:
+        """Say where Kantata took the project and not its client.
+
+        A client that is known by name alone agrees with any group when it is read back: only here it is known which.
+        """
+        client, row = intent.fields.get("client"), written.side("workspaces", written.ref)
+        if client is None or row is None or reference(client, "client"):
+            return None
+        kept = (self._client(written, row) or {}).get("name")
+        if str(kept or "").strip().lower() == str(client.get("name")).strip().lower():
+            return None
+        return Rejected(f"Kantata took the project and keeps {kept!r} as its client.", field="client")
 
     def act(self, operation: str, ref: str, ctx: CallContext) -> None:
         """Archive, hold or reactivate: each sets a state, so a repeat changes nothing."""
