@@ -5,6 +5,7 @@ class AcmeConnector(Unserved):
 
     def write(self, intents, ctx):
         for intent in intents:
+            for intent in intents:
             about = judged(FACTS, intent)        # Rejected: an object, operation or field that is not declared
 
     def find(self, object_, record_keys, ctx):
@@ -16,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NoReturn, TypeVar
+
+from pydantic import BaseModel, ConfigDict
 
 from concordat.errors import Rejected
 from concordat.sdk.spec import (
@@ -31,9 +34,15 @@ from concordat.sdk.spec import (
     WriteIntent,
 )
 
-__all__ = ["Unserved", "by_key", "holding", "judged", "parts", "unserved"]
+__all__ = ["Settings", "Unserved", "by_key", "holding", "judged", "parts", "served", "unserved"]
 
 T = TypeVar("T")
+
+
+class Settings(BaseModel):
+    """A connection's table in `concordat.toml`: it does not change, and no word in it is one that nobody reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def unserved(facts: SystemFacts, what: str) -> NoReturn:
@@ -63,14 +72,19 @@ class Unserved:
         unserved(self.facts, "pushes")
 
 
+def served(facts: SystemFacts, object_: str) -> ObjectFacts:
+    """Give the facts of an object that is written here. `Rejected` for any other."""
+    if object_ not in facts.targets:
+        unserved(facts, f"a {object_}")
+    return facts.targets[object_]
+
+
 def judged(facts: SystemFacts, intent: WriteIntent) -> ObjectFacts:
     """Give the facts of what is to be written. `Rejected` for an object, operation or field that is not declared.
 
     Only `put` makes a record; every other operation needs the id of one.
     """
-    about = facts.targets.get(intent.object)
-    if about is None:
-        unserved(facts, f"a {intent.object}")
+    about = served(facts, intent.object)
     holding(facts, about, intent.fields)
     if intent.operation not in about.operations:
         raise Rejected(f"{facts.title} has no {intent.operation!r} for a {intent.object}.")

@@ -11,7 +11,7 @@ from concordat.connectors.msgraph.locks import Locks
 from concordat.connectors.msgraph.names import folder_name, key_of, read_name
 from concordat.errors import Missing, Rejected, UnknownOutcome, VendorError
 from concordat.sdk.rest import Answer as Heard
-from concordat.sdk.serving import Unserved, by_key, judged, unserved
+from concordat.sdk.serving import Unserved, by_key, judged, served
 from concordat.sdk.spec import CallContext, JsonObject, Observed, WriteIntent, WriteResult
 from concordat.sdk.timing import timed
 
@@ -52,14 +52,14 @@ class GraphConnector(Unserved):
 
     def find(self, object_: str, record_keys: Sequence[str], ctx: CallContext) -> Mapping[str, Sequence[Observed]]:
         """List the folder and its archive, and pick by the key at the end of a name. Exact, unlike search."""
-        _workspace(object_)
+        served(FACTS, object_)
         wanted, ctx = set(record_keys), timed(ctx)
         hits = [item for item in self._desk.listed(ctx) if key_of(str(item.get("name", ""))) in wanted]
         return by_key(self._shown(hits, ctx), wanted)
 
     def match(self, object_: str, fields: JsonObject, ctx: CallContext) -> Sequence[Observed]:
         """Find folders of the same name, ours or somebody's."""
-        _workspace(object_)
+        served(FACTS, object_)
         name, ctx = str(fields.get("name") or "").strip().casefold(), timed(ctx)
         if not name:
             return []
@@ -68,7 +68,7 @@ class GraphConnector(Unserved):
 
     def fetch(self, object_: str, refs: Sequence[str], ctx: CallContext) -> Sequence[Observed]:
         """Read folders back by id."""
-        _workspace(object_)
+        served(FACTS, object_)
         return [self._observed(item) for item in self._desk.items(refs, timed(ctx))]
 
     def close(self) -> None:
@@ -136,11 +136,6 @@ class GraphConnector(Unserved):
             url=str(item.get("webUrl", "")),
             archived=self._desk.is_archived(item),
         )
-
-
-def _workspace(object_: str) -> None:
-    if object_ != "workspace":
-        unserved(FACTS, f"a {object_}")
 
 
 def _result(intent: WriteIntent, heard: Heard | VendorError) -> WriteResult:

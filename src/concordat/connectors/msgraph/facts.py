@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
+from concordat.sdk.serving import Settings
 from concordat.sdk.spec import ObjectFacts, PromiseClass, SystemFacts
 
 __all__ = ["BATCH", "FACTS", "GraphSettings"]
@@ -15,10 +16,8 @@ BATCH = 20
 """Requests in one $batch (src: learn.microsoft.com/graph/json-batching)."""
 
 
-class GraphSettings(BaseModel):
+class GraphSettings(Settings):
     """A connection to one document library of Microsoft 365."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     tenant: str = Field(description="Directory (tenant) id, or its domain")
     client_id: str = Field(description="Application (client) id of the app registration")

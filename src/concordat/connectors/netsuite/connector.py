@@ -13,7 +13,7 @@ from concordat.connectors.netsuite.kinds import Kind, kinds
 from concordat.errors import Rejected, Unavailable, VendorError
 from concordat.sdk.auth import Anonymous, CachedToken, ClientAssertion, token_errors
 from concordat.sdk.rest import Http
-from concordat.sdk.serving import Unserved, by_key, judged, parts, unserved
+from concordat.sdk.serving import Unserved, by_key, judged, parts, served
 from concordat.sdk.spec import (
     CallContext,
     ChangePage,
@@ -160,9 +160,7 @@ class NetSuiteConnector(Unserved):
         return feed.Page(rows=said["items"], more=bool(said.get("hasMore")))
 
     def _kind(self, object_: str) -> Kind:
-        if object_ not in self._kinds:
-            unserved(FACTS, f"a {object_}")
-        return self._kinds[object_]
+        return self._kinds[served(FACTS, object_).object]
 
 
 def _texts(values: Sequence[str]) -> str:

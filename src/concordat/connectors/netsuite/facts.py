@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
+from concordat.sdk.serving import Settings
 from concordat.sdk.spec import ObjectFacts, PromiseClass, SystemFacts
 
 __all__ = ["FACTS", "OVERLAP", "READ_BATCH", "NetSuiteSettings"]
@@ -32,10 +33,8 @@ CUSTOM_FIELDS: Mapping[str, str] = {
 }
 
 
-class NetSuiteSettings(BaseModel):
+class NetSuiteSettings(Settings):
     """A connection to one NetSuite account."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     account: str = Field(description="Account id: 1234567, for a sandbox 1234567_SB1")
     url: str = Field(

@@ -22,7 +22,7 @@ from concordat.connectors.slack.names import (
 )
 from concordat.connectors.slack.pushes import decode
 from concordat.errors import Missing, Rejected, UnknownOutcome, VendorError
-from concordat.sdk.serving import Unserved, by_key, judged, unserved
+from concordat.sdk.serving import Unserved, by_key, judged, served
 from concordat.sdk.spec import CallContext, JsonObject, Observed, Push, WriteIntent, WriteResult
 from concordat.sdk.timing import timed
 
@@ -59,13 +59,17 @@ class SlackConnector(Unserved):
     def find(self, object_: str, record_keys: Sequence[str], ctx: CallContext) -> Mapping[str, Sequence[Observed]]:
         """Look for record keys: channels in the whole list, messages in the recent history."""
         wanted, ctx = set(record_keys), timed(ctx)
-        seen = self._our_channels(wanted, ctx) if _known(object_) == "channel" else self._our_messages(wanted, ctx)
+        seen = (
+            self._our_channels(wanted, ctx)
+            if served(FACTS, object_).object == "channel"
+            else self._our_messages(wanted, ctx)
+        )
         return by_key(seen, wanted)
 
     def match(self, object_: str, fields: JsonObject, ctx: CallContext) -> Sequence[Observed]:
         """Find channels of the same name, or the same words said in the channel."""
         ctx = timed(ctx)
-        if _known(object_) == "channel":
+        if served(FACTS, object_).object == "channel":
             name = str(fields.get("name") or "").strip().casefold()
             seen = map(_channel, self._desk.channels(ctx)) if name else iter(())
             return [one for one in seen if str(one.fields["name"]).casefold() == name]
@@ -76,7 +80,7 @@ class SlackConnector(Unserved):
     def fetch(self, object_: str, refs: Sequence[str], ctx: CallContext) -> Sequence[Observed]:
         """Read channels back by id, messages by channel and stamp."""
         ctx = timed(ctx)
-        read = self._read_channel if _known(object_) == "channel" else self._read_message
+        read = self._read_channel if served(FACTS, object_).object == "channel" else self._read_message
         return [observed for ref in refs if (observed := read(ref, ctx)) is not None]
 
     def decode_push(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Push:
@@ -241,9 +245,3 @@ def _done(ref: str, *, changed: bool) -> WriteResult:
 
 def _link(channel: str) -> str:
     return f"https://slack.com/app_redirect?channel={channel}"
-
-
-def _known(object_: str) -> str:
-    if object_ not in FACTS.targets:
-        unserved(FACTS, f"a {object_}")
-    return object_

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
+from concordat.sdk.serving import Settings
 from concordat.sdk.spec import ObjectFacts, PromiseClass, SystemFacts
 
 __all__ = ["FACTS", "SlackSettings"]
 
 
-class SlackSettings(BaseModel):
+class SlackSettings(Settings):
     """A connection to one Slack workspace."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     token: SecretStr = Field(description="The app's bot token, xoxb-…")
     user_token: SecretStr | None = Field(

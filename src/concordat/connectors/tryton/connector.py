@@ -13,7 +13,7 @@ from concordat.connectors.tryton.kinds import Kind
 from concordat.connectors.tryton.works import target_id
 from concordat.errors import Rejected
 from concordat.sdk.rpc import Rpc
-from concordat.sdk.serving import Unserved, by_key, parts, unserved
+from concordat.sdk.serving import Unserved, by_key, parts, served
 from concordat.sdk.spec import (
     CallContext,
     ChangePage,
@@ -99,9 +99,7 @@ class TrytonConnector(Unserved):
         self._rpc.close()
 
     def _kind(self, object_: str) -> Kind:
-        if object_ not in self._kinds:
-            unserved(FACTS, f"a {object_}")
-        return self._kinds[object_]
+        return self._kinds[served(FACTS, object_).object]
 
 
 def _by_id(desk: Desk, kind: Kind, refs: Sequence[str]) -> list[Row]:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
+from concordat.sdk.serving import Settings
 from concordat.sdk.spec import ObjectFacts, PromiseClass, SystemFacts
 
 __all__ = ["FACTS", "MODELS", "OVERLAP", "READ_BATCH", "TrytonSettings"]
 
 
-class TrytonSettings(BaseModel):
+class TrytonSettings(Settings):
     """A connection to one Tryton database."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: str = Field(description="Where the server answers, without the database: https://erp.example.com")
     database: str = Field(description="Name of the database")

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
+from concordat.sdk.serving import Settings
 from concordat.sdk.spec import SystemFacts
 
 __all__ = ["AVAILABILITY", "FACTS", "KINDS", "OVERLAP", "WorkdaySettings"]
@@ -26,10 +27,8 @@ KINDS: Mapping[str, str] = {
 """Workday's word to ours, where no setting says otherwise."""
 
 
-class WorkdaySettings(BaseModel):
+class WorkdaySettings(Settings):
     """A connection to one Workday tenant."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: str = Field(description="The tenant's services host: https://wd2-impl-services1.workday.com")
     tenant: str = Field(description="Name of the tenant, as in the reports' addresses")
