@@ -37,6 +37,8 @@ class Existing:
     """It was applied once: the target holds an earlier document."""
     holds: str = ""
     """Digest of the document that the target is known to hold."""
+    doubtful: bool = False
+    """Held because it may have been sent and cannot be looked up: written again it might be there twice."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +104,7 @@ def _undecided(existing: Existing) -> bool:
 
 
 def _moved(desired: Desired, existing: Existing, do: Do) -> Change | None:
-    if existing.state in IN_FLIGHT:
+    if existing.doubtful or existing.state in IN_FLIGHT:
         return None
     unsent = (existing.state in UNSENT and not _undecided(existing)) or existing.state in TAKEN_BACK
     if unsent or desired.kind in ("check", "emit") or do == "converge" or desired.digest == existing.holds:

@@ -194,4 +194,5 @@ def after_absence(
         wait = timedelta(0) if tries <= _FIRST_DOUBT else backoff(policy, tries - _FIRST_DOUBT, spread)
         return Verdict(state=E.READY, wait=wait)
     wait = backoff(Policy(first=timedelta(seconds=1), most=timedelta(seconds=20)), tries, spread)
-    return Verdict(state=E.IN_DOUBT, wait=min(wait, settle_by - now + timedelta(milliseconds=10)))
+    wait = min(wait, settle_by - now + timedelta(milliseconds=10))
+    return Verdict(state=E.IN_DOUBT, wait=wait, waits_for="what was sent may still arrive")

@@ -52,6 +52,7 @@ def compare_all(
                     digest=row["digest"],
                     state=EffectState(row["state"]),
                     done=row["done"],
+                    doubtful=row["doubtful"],
                     holds=row["holds"] or "",
                 )
             )

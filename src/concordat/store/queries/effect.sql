@@ -1,7 +1,9 @@
 -- name: of_handoffs
 -- Present effects of handoffs that are planned again; their work rows are locked, so nobody sends meanwhile.
-SELECT e.id, e.handoff_id, e.step, e.item, e.kind, e.digest, e.state, e.applied_at IS NOT NULL AS done, l.digest AS holds
+SELECT e.id, e.handoff_id, e.step, e.item, e.kind, e.digest, e.state, e.applied_at IS NOT NULL OR d.doubtful AS done, d.doubtful, l.digest AS holds
 FROM effect e LEFT JOIN link l ON l.id = e.link_id
+CROSS JOIN LATERAL (SELECT e.state = 'held' AND coalesce((SELECT a.outcome IN ('unknown', 'ambiguous') FROM attempt a
+                    WHERE a.effect_id = e.id ORDER BY a.at DESC, a.fence DESC LIMIT 1), false) AS doubtful) d
 WHERE e.handoff_id = ANY(%(ids)s::bigint[])
 ORDER BY e.id;
 
@@ -300,7 +302,7 @@ UPDATE effect SET state = 'superseded', waits_for = '' WHERE id = ANY(%(ids)s::b
 WITH gone AS (
   UPDATE effect e SET state = 'superseded', waits_for = '' WHERE e.handoff_id = ANY(%(handoffs)s::bigint[])
   AND e.kind NOT IN ('undo', 'look') AND (e.state IN ('blocked', 'ready', 'pending') OR (e.state = 'held' AND e.applied_at IS NULL
-    AND coalesce((SELECT a.outcome <> 'unknown' FROM attempt a WHERE a.effect_id = e.id ORDER BY a.at DESC LIMIT 1), true)))
+    AND coalesce((SELECT a.outcome NOT IN ('unknown', 'ambiguous') FROM attempt a WHERE a.effect_id = e.id ORDER BY a.at DESC, a.fence DESC LIMIT 1), true)))
   RETURNING e.id
 ), idle AS (
   DELETE FROM work w USING gone g WHERE w.effect_id = g.id
