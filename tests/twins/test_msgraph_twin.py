@@ -165,3 +165,34 @@ def test_what_there_is_not(client: httpx.Client):
     assert code(client.get("/v1.0/me/messages")) == (400, "BadRequest")
     assert code(client.get("/v1.0/drives/other/root/children")) == (404, "itemNotFound")
     assert code(client.post(CHILDREN, content=b"{")) == (400, "BadRequest")
+
+
+def test_a_column_is_set_shown_when_asked_for_and_emptied_by_null(twin: TwinHandle, client: httpx.Client):
+    item = client.post(CHILDREN, json=folder("A")).json()["id"]
+    path = f"{DRIVE}/items/{item}"
+    expand = {"$expand": "listItem($expand=fields)"}
+    assert client.patch(f"{path}/listItem/fields", json={"ConcordatLock": "x"}).json() == {"ConcordatLock": "x"}
+    assert client.get(path, params=expand).json()["listItem"]["fields"]["ConcordatLock"] == "x"
+    assert "listItem" not in client.get(path).json()
+    client.patch(f"{path}/listItem/fields", json={"ConcordatLock": None})
+    assert "ConcordatLock" not in client.get(path, params=expand).json()["listItem"]["fields"]
+    assert code(client.patch(f"{path}/listItem/fields", json={"Other": "x"})) == (400, "invalidRequest")
+    assert [line["object"] for line in twin.ledger()] == ["driveItems", "listItems", "listItems"]
+    assert client.get("/__twin/calls").json()["by_path"]["PATCH /v1.0/drives/{drive}/items/{id}/listItem/fields"] == 3
+
+
+@pytest.mark.parametrize("commit", [True, False])
+def test_a_member_of_a_batch_may_be_told_anything_while_the_batch_is_well(
+    twin: TwinHandle, client: httpx.Client, *, commit: bool
+):
+    twin.fault(kind="partial_batch", members=[0], status=504, commit=commit)
+    requests = [
+        {"id": str(n), "method": "POST", "url": CHILDREN.removeprefix("/v1.0"), "body": folder(f"F{n}"),
+         "headers": {"Content-Type": "application/json"}}
+        for n in range(2)
+    ]  # fmt: skip
+    answer = client.post("/v1.0/$batch", json={"requests": requests})
+    told = {one["id"]: one["status"] for one in answer.json()["responses"]}
+    assert (answer.status_code, told) == (200, {"0": 504, "1": 201})
+    assert len(twin.ledger()) == 1 + commit
+    assert client.get("/__twin/calls").json()["total"] == 2

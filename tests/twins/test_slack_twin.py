@@ -154,3 +154,43 @@ def test_events_are_signed_as_slack_sdk_verifies(twin: TwinHandle, bot: WebClien
     verifier = SignatureVerifier("shh", now)
     sent = twin.twin.pushes.log
     assert [verifier.is_valid_request(one.body, one.headers) for one in sent] == [True, True]
+
+
+def test_archiving_puts_the_bot_out_until_it_joins_or_is_invited(twin: TwinHandle, bot: WebClient):
+    person = client(twin, "xoxp-twin")
+    channel = bot.conversations_create(name="open")["channel"]["id"]
+    bot.conversations_archive(channel=channel)
+    assert refused(bot.conversations_join, channel=channel) == "is_archived"
+    person.conversations_unarchive(channel=channel)
+    assert refused(bot.chat_postMessage, channel=channel, text="hello") == "not_in_channel"
+    assert refused(bot.conversations_history, channel=channel) == "not_in_channel"
+    assert refused(bot.conversations_archive, channel=channel) == "not_in_channel"
+    assert bot.conversations_join(channel=channel)["channel"]["is_member"] is True
+    bot.chat_postMessage(channel=channel, text="hello")
+    hidden = bot.conversations_create(name="hidden", is_private=True)["channel"]["id"]
+    bot.conversations_archive(channel=hidden)
+    assert refused(bot.conversations_info, channel=hidden) == "channel_not_found"
+    person.conversations_unarchive(channel=hidden)
+    assert refused(bot.conversations_join, channel=hidden) == "channel_not_found"
+    assert person.conversations_invite(channel=hidden, users="U0BOT")["channel"]["is_member"] is True
+    kinds = "public_channel,private_channel"
+    assert [one["id"] for one in bot.conversations_list(types=kinds)["channels"]] == [channel, hidden]
+    assert [one["id"] for one in bot.conversations_list()["channels"]] == [channel]
+
+
+def test_links_are_made_in_messages_and_not_in_topics(bot: WebClient):
+    channel = bot.conversations_create(name="links")["channel"]["id"]
+    said = "see https://a.example/?x=1&amp;y=2, www.b.example or c@d.example"
+    bot.chat_postMessage(channel=channel, text=said)
+    assert bot.conversations_history(channel=channel)["messages"][0]["text"] == (
+        "see <https://a.example/?x=1&amp;y=2>, <http://www.b.example|www.b.example> or <mailto:c@d.example|c@d.example>"
+    )
+    topic = bot.conversations_setTopic(channel=channel, topic="https://a.example")["channel"]["topic"]["value"]
+    assert topic == "https://a.example"
+
+
+def test_a_filter_makes_a_page_short_before_the_last(bot: WebClient):
+    channels = [bot.conversations_create(name=f"n-{number}")["channel"]["id"] for number in range(3)]
+    bot.conversations_archive(channel=channels[0])
+    page = bot.conversations_list(limit=1, exclude_archived=True)
+    assert (page["channels"], page["response_metadata"]["next_cursor"]) == ([], "1")

@@ -48,7 +48,8 @@ CHANNELS, MESSAGES = "channels", "messages"
 BOT = "U0BOT"
 NAME = re.compile(r"[a-z0-9_-]+")
 LINK = re.compile(
-    r"(?P<whole>https?://[^\s<>|&]+(?:&amp;[^\s<>|&]+)*)|(?P<bare>www\.[^\s<>|&,]+)|(?P<mail>[\w.]+@[\w.]+\w)"
+    r"(?P<whole>https?://[^\s<>|&]+(?:&amp;[^\s<>|&]+)*(?<![.,;:!?]))"
+    r"|(?P<bare>www\.[^\s<>|&]+(?<![.,;:!?]))|(?P<mail>[\w.]+@[\w.]+\w)"
 )
 LONGEST_TEXT = 40_000
 TRUE = frozenset({True, "true", "1"})
