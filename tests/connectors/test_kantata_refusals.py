@@ -25,14 +25,14 @@ def twin() -> Iterator[TwinHandle]:
         yield twins["kantata"]
 
 
-def connector(url: str, token: str = "kantata-token") -> KantataConnector:
+def connector(url: str, token: str) -> KantataConnector:
     made: KantataConnector = SPEC.connect(KantataSettings(url=url, token=token), connection="psa")
     return made
 
 
 @pytest.fixture
 def psa(twin: TwinHandle) -> Iterator[KantataConnector]:
-    made = connector(twin.url)
+    made = connector(twin.url, "kantata-token")
     yield made
     made.close()
 
@@ -60,7 +60,7 @@ def test_statuses_that_kantata_does_not_name(psa: KantataConnector, twin: TwinHa
 
 def test_our_key_taken_is_a_duplicate_whatever_else_is_taken():
     with start_twins(["kantata"], options={"kantata": {"unique_key": True}}) as twins:
-        psa = connector(twins["kantata"].url)
+        psa = connector(twins["kantata"].url, "kantata-token")
         assert refused(psa, PROJECT) is None
         twins["kantata"].fault(kind="stale_read", seconds=40)
         assert type(refused(psa, PROJECT)) is Duplicate

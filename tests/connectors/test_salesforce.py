@@ -311,9 +311,10 @@ def hinted(body: bytes, *, secret: bytes = b"hush", age: int = 0) -> dict[str, s
 
 
 def test_a_signed_hint_is_decoded(crm: SalesforceConnector):
-    body = json.dumps({"event": "e1", "object": "Opportunity", "ids": ["006A", "006B"]}).encode()
+    whole = [row["Id"] for row in FIRM.opportunities[:2]]
+    body = json.dumps({"event": "e1", "object": "Opportunity", "ids": [whole[0], whole[1][:15]]}).encode()
     push = crm.decode_push(hinted(body), body, NOW)
-    assert [(hint.object, hint.ref) for hint in push.hints] == [("opportunity", "006A"), ("opportunity", "006B")]
+    assert [(hint.object, hint.ref) for hint in push.hints] == [("opportunity", ref) for ref in whole]
     assert push.key == "e1"
 
 
@@ -327,7 +328,17 @@ def test_a_hint_that_is_not_ours_is_refused(crm: SalesforceConnector, headers: d
         crm.decode_push(headers, b"{}", NOW)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"object": "Account"}', b'{"object": "Account", "ids": 5}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"object": "Account"}',
+        b'{"object": "Account", "ids": 5}',
+        b'{"object": "Account", "ids": "001"}',
+    ],
+)
 def test_a_hint_that_cannot_be_read_is_rejected(crm: SalesforceConnector, body: bytes):
     with pytest.raises(Rejected):
         crm.decode_push(hinted(body), body, NOW)

@@ -309,6 +309,7 @@ def test_an_id_that_is_none_hides_no_other_record(crm: SalesforceConnector):
     assert [r.ref for r in crm.fetch_source("opportunity", refs, CTX) if r.object == "opportunity"] == [DEAL]
     assert crm.fetch_source("opportunity", ["?"], CTX) == []
     assert [seen.ref for seen in crm.fetch("opportunity", [DEAL, "?"], CTX)] == [DEAL]
+    assert [seen.ref for seen in crm.fetch("opportunity", [DEAL[:15]], CTX)] == [DEAL]
     assert crm.fetch("opportunity", [], CTX) == []
     assert crm.find("client", [], CTX) == {}
 

@@ -13,7 +13,7 @@ from concordat.connectors.salesforce import hints
 from concordat.connectors.salesforce.desk import Desk, Row
 from concordat.connectors.salesforce.facts import FACTS, SalesforceSettings
 from concordat.connectors.salesforce.feed import Cursor
-from concordat.connectors.salesforce.fields import ID, OBJECTS, Mapper, instant
+from concordat.connectors.salesforce.fields import OBJECTS, Mapper, full_id, instant
 from concordat.connectors.salesforce.writes import Writes
 from concordat.errors import Rejected
 from concordat.sdk.records import each
@@ -208,8 +208,7 @@ def _known(object_: str, among: Mapping[str, object]) -> None:
 
 def _ids(refs: Sequence[str]) -> list[str]:
     """Give the vendor's ids; a text that is none would refuse the whole query (INVALID_QUERY_FILTER_OPERATOR)."""
-    bare = (ref.rpartition(":")[2] for ref in refs)
-    return list(dict.fromkeys(ref for ref in bare if ID.fullmatch(ref)))
+    return list(dict.fromkeys(filter(None, map(full_id, refs))))
 
 
 def _text(value: str) -> str:

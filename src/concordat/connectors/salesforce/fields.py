@@ -21,9 +21,10 @@ from concordat.core.money import BadMoney, Money, exponent_of
 from concordat.errors import Invalid, Rejected, Unavailable
 from concordat.sdk.spec import JsonObject
 
-__all__ = ["ID", "OBJECTS", "PREFIXES", "Mapped", "Mapper", "instant"]
+__all__ = ["OBJECTS", "PREFIXES", "Mapped", "Mapper", "full_id", "instant"]
 
 ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
+CHECK = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 Kind = Literal["text", "date", "moment", "money", "number", "percent", "present", "ref", "stage", "kind", "json"]
 
@@ -242,6 +243,18 @@ class Mapper:
         return words[value]
 
 
+def full_id(ref: str) -> str:
+    """Give an id with its checksum, as the API shows it; formulas and reports give 15 characters. Empty: no id."""
+    bare = ref.rpartition(":")[2]
+    if not ID.fullmatch(bare):
+        return ""
+    if len(bare) > 15:
+        return bare
+    fives = (bare[start : start + 5] for start in (0, 5, 10))
+    check = "".join(CHECK[sum(c.isupper() << bit for bit, c in enumerate(five))] for five in fives)
+    return bare + check
+
+
 def instant(value: str) -> str:
     """Turn Salesforce's `2026-11-22T10:00:00.000+0000` into `2026-11-22T10:00:00Z`; a day alone is its midnight."""
     said = datetime.fromisoformat(value)
@@ -293,8 +306,8 @@ def _day(field: Mapped, value: Any) -> str:
 def _ref(field: Mapped, value: Any) -> str:
     """Give the id of a target reference; one without an id would empty the field, and is refused."""
     ref = value.get("ref") if isinstance(value, Mapping) else value
-    found = ref.rpartition(":")[2] if isinstance(ref, str) else ""
-    if not ID.fullmatch(found):
+    found = full_id(ref) if isinstance(ref, str) else ""
+    if not found:
         raise _wrong(field, ref, "id in Salesforce")
     return found
 

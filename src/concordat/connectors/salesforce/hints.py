@@ -10,13 +10,15 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import SecretStr
 
-from concordat.connectors.salesforce.fields import PREFIXES
+from concordat.connectors.salesforce.fields import PREFIXES, full_id
 from concordat.errors import AuthRevoked, Rejected
 from concordat.sdk.spec import Hint, Push
 
 __all__ = ["decode"]
 
 STALE = timedelta(seconds=300)
+LONGEST = 11
+"""Digits of a timestamp in seconds, for some thousand years."""
 
 
 def decode(headers: Mapping[str, str], body: bytes, now: datetime, secret: SecretStr | None) -> Push:
@@ -29,7 +31,7 @@ def decode(headers: Mapping[str, str], body: bytes, now: datetime, secret: Secre
     signature = f"sha256={digest.hexdigest()}".encode()
     if not hmac.compare_digest(signature, given.get("x-concordat-signature", "").encode()):
         raise AuthRevoked("The hint's signature is not ours.")
-    if not stamp.isdecimal() or abs(now - datetime.fromtimestamp(int(stamp), UTC)) > STALE:
+    if not stamp.isdecimal() or len(stamp) > LONGEST or abs(now - datetime.fromtimestamp(int(stamp), UTC)) > STALE:
         raise AuthRevoked("The hint is older than 300 seconds.")
     return _push(body)
 
@@ -43,4 +45,6 @@ def _push(body: bytes) -> Push:
         raise Rejected(f"The hint cannot be read: {type(error).__name__}", code="MALFORMED") from error
     if not isinstance(ids, list):
         raise Rejected("The hint's `ids` are no list.", code="MALFORMED")
-    return Push(hints=[Hint(object=object_, ref=str(ref)) for ref in ids] if object_ else [], key=key)
+    return Push(
+        hints=[Hint(object=object_, ref=full_id(str(ref)) or str(ref)) for ref in ids] if object_ else [], key=key
+    )
