@@ -173,12 +173,16 @@ WITH lacking AS (
   SELECT DISTINCT ON (t.id) t.id, format('the %%s of %%s in %%s', t.object, coalesce(nullif(t.name, ''), 'another deal'), t.system) AS waits_for
   FROM unnest(%(ids)s::bigint[], %(owners)s::bigint[], %(systems)s::text[], %(objects)s::text[], %(items)s::text[], %(names)s::text[])
        AS t(id, owner_id, system, object, item, name)
-  JOIN link l ON l.owner_id = t.owner_id AND l.connection = t.system AND l.object = t.object AND l.item = t.item
-  WHERE l.ref IS NULL AND EXISTS (SELECT FROM effect o WHERE o.handoff_id IN (
+  LEFT JOIN link l ON l.owner_id = t.owner_id AND l.connection = t.system AND l.object = t.object AND l.item = t.item
+  WHERE l.ref IS NULL AND (EXISTS (SELECT FROM effect o WHERE o.handoff_id IN (
                                     SELECT h.id FROM handoff h WHERE h.subject_id = l.owner_id
                                     UNION ALL SELECT i.handoff_id FROM handoff_input i WHERE i.record_id = l.owner_id)
                                   AND o.link_id = l.id AND o.id <> t.id AND o.kind = 'put'
-                                  AND o.state IN ('blocked', 'ready', 'sending', 'in_doubt', 'pending'))
+                                  AND o.state IN ('blocked', 'ready', 'sending', 'in_doubt', 'pending', 'held'))
+    -- Nothing is reserved yet, but somebody makes such objects there, and what it hangs on is still to be planned or lacks something.
+    OR (l.id IS NULL AND EXISTS (SELECT FROM lane n WHERE n.connection = t.system AND n.object = t.object AND n.operation = 'put')
+        AND (EXISTS (SELECT FROM handoff h WHERE h.subject_id = t.owner_id AND h.state IN ('planned', 'waiting', 'converging'))
+             OR EXISTS (SELECT FROM dirty d WHERE d.subject_id = t.owner_id))))
   ORDER BY t.id, t.object
 ), again AS (
   UPDATE work w SET due_at = app_now() + interval '2 seconds', worker = NULL, sending = false FROM lacking k WHERE w.effect_id = k.id
