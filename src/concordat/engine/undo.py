@@ -153,6 +153,7 @@ def undo(
         else:
             lanes |= _run(world, conn, subject, stands, lines, at)
     withdrawn = [s.handoff for s in subjects if s.plan.stance is Stance.WITHDRAWN]
+    conn.execute(QUERIES.proposal.void_withdrawn, {"handoffs": withdrawn})
     conn.execute(QUERIES.undo.close, {"ids": withdrawn})
     return Undone(lanes=frozenset(lanes), waiting=waiting)
 

@@ -225,6 +225,7 @@ def replay(conn: Connection, id_: int, *, person: str, step: str = "") -> Replay
     row = conn.execute(QUERIES.page.lock_handoff, {"id": id_}).fetchone() if 0 < id_ < LAST else None
     if row is None:
         raise NotFound(f"There is no handoff {id_}.")
+    conn.execute(QUERIES.handoff.resume, {"id": id_})
     conn.execute(QUERIES.effect.lock_work, {"ids": [id_]})
     effects = conn.execute(QUERIES.page.stuck_effects, {"id": id_}).fetchall()
     wanted = _from(effects, step)

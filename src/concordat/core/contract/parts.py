@@ -105,6 +105,7 @@ class LateChange(Shorthand):
     do: Do | None = Field(None, description="Write it, hold for a person, leave it, propose it, or wait.")
     to: Code | None = Field(None, description="Team that decides on a held or proposed change.")
     tell: Code | None = Field(None, description="Team that is told.")
+    fields: dict[Name, Do] = Field(default_factory=dict, description="Another reaction of single fields.")
     by_state: dict[Code, Reaction] = Field(
         default_factory=dict, description="Reaction per state of the target document and of the period."
     )

@@ -214,6 +214,7 @@ def _reactions(desk: Desk) -> None:
     for name in contract.late_change:
         if name != "default":
             desk.named(("late_change", name), name, desk.steps, "unknown-step", "step", key=True)
+        _late_fields(desk, name)
     for name, undo in contract.undo.items():
         desk.named(("undo", name), name, desk.steps, "unknown-step", "step", key=True)
         step = contract.steps.get(name)
@@ -226,6 +227,14 @@ def _reactions(desk: Desk) -> None:
             desk.tell(loc, "unknown-word", f"`{undo.else_}` has no meaning here", "Write `case to <team>`.")
     if contract.final_after is not None:
         desk.named(("final_after",), contract.final_after, desk.steps, "unknown-step", "step")
+
+
+def _late_fields(desk: Desk, name: str) -> None:
+    """A field with a reaction of its own is a field of what the step puts; for `default`, of what any step puts."""
+    steps = desk.contract.steps.values() if name == "default" else [desk.contract.steps.get(name)]
+    known = [field for step in steps if step and step.put in OBJECTS for field in fields_of(step.put or "")]
+    for field in desk.contract.late_change[name].fields:
+        desk.named(("late_change", name, "fields", field), field, tuple(known), "unknown-field", "field", key=True)
 
 
 def _ownership(desk: Desk) -> None:

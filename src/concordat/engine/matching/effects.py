@@ -9,11 +9,11 @@ from functools import partial
 from typing import Any
 
 from concordat.core.contract import Contract
-from concordat.core.late import Change, Changes, Do, Existing, compare
+from concordat.core.late import Change, Changes, Existing, Late, compare
 from concordat.core.plan import Desired, Stance
 from concordat.core.states import EffectState
-from concordat.engine.cases import CaseDraft, open_cases
 from concordat.engine.claims import Ready, Turn, one_writer, taken_at_once
+from concordat.engine.matching.proposals import asked_of, propose, read_proposals
 from concordat.engine.matching.subject import Subject
 from concordat.engine.settling import free, put_back
 from concordat.engine.world import World
@@ -38,6 +38,8 @@ def compare_all(
     existing: dict[int, list[Existing]] = defaultdict(list)
     if old:
         conn.execute(QUERIES.effect.lock_work, {"ids": old})
+        asked = read_proposals(conn, old)
+        documents = _documents(conn, [s for s in going if s.handoff not in fresh])
         for row in conn.execute(QUERIES.effect.of_handoffs, {"ids": old}):
             if row["kind"] == CARRY:
                 continue
@@ -54,14 +56,26 @@ def compare_all(
                     done=row["done"],
                     doubtful=row["doubtful"],
                     holds=row["holds"] or "",
+                    linked=row["linked"],
+                    document=documents.get(row["id"], {}),
+                    **asked_of(asked.get(row["id"], ()), row["digest"]),
                 )
             )
     changes = {s.handoff: compare(_wanted(s), existing[s.handoff], partial(_reaction, s.contract)) for s in going}
     return changes, frozenset(undone)
 
 
-def _reaction(contract: Contract, step: str) -> Do:
-    return contract.reaction(step).do or "hold"
+def _documents(conn: Connection, known: Sequence[Subject]) -> Mapping[int, Mapping[str, Any]]:
+    """The documents of effects, where a contract speaks of single fields."""
+    ids = [s.handoff for s in known if any(late.fields for late in s.contract.late_change.values())]
+    if not ids:
+        return {}
+    return {row["id"]: row["desired"] for row in conn.execute(QUERIES.effect.documents, {"ids": ids})}
+
+
+def _reaction(contract: Contract, step: str) -> Late:
+    late = contract.reaction(step)
+    return Late(do=late.do or "hold", fields=late.fields)
 
 
 def _wanted(subject: Subject) -> tuple[Desired, ...]:
@@ -91,7 +105,7 @@ def apply(
 def may_free(subject: Subject, changes: Changes) -> bool:
     """Whether anything blocked may go on at once: not in a handoff all of whose steps are new, but for an event."""
     at_once = any(d.kind == "emit" and not d.after for d in changes.new)
-    return at_once or (bool(subject.was) and bool(changes.new or changes.changed))
+    return at_once or (bool(subject.was) and bool(changes.new or changes.changed or changes.freed))
 
 
 def _insert(world: World, conn: Connection, new: Sequence[tuple[Subject, Desired]], at: datetime, turn: Turn) -> Ready:
@@ -188,9 +202,18 @@ def _due(world: World, contract: Contract, desired: Desired, at: datetime) -> da
 
 def _change(world: World, conn: Connection, changed: Sequence[tuple[Subject, Change]], at: datetime) -> set[int]:
     full = [(s, c) for s, c in changed if c.desired is not None]
-    rested = [c.id for _, c in changed if c.desired is None]
+    rested = [c.id for _, c in changed if c.state is EffectState.SUPERSEDED]
     if rested:
         conn.execute(QUERIES.effect.supersede, {"ids": rested})
+    propose(world, conn, [(s, c) for s, c in changed if c.proposal or c.void], at)
+    lanes = _replace(world, conn, full, at) if full else set()
+    settled = [*(c.id for _, c in full if not c.case), *rested, *(c.id for _, c in changed if c.void and not c.case)]
+    conn.execute(QUERIES.case.resolve_effects, {"effects": settled, "resolution": "the source was changed"})
+    return lanes
+
+
+def _replace(world: World, conn: Connection, full: Sequence[tuple[Subject, Change]], at: datetime) -> set[int]:
+    """The next generation of desired documents."""
     links = [_link_row(s, c.desired) for s, c in full if c.desired and c.desired.kind == "put"]
     if links:
         conn.execute(QUERIES.effect.reserve_links, {"rows": json_text(links)})
@@ -213,32 +236,7 @@ def _change(world: World, conn: Connection, changed: Sequence[tuple[Subject, Cha
             "places": [c.desired.place for _, c in full if c.desired],
         },
     ).fetchall()
-    asked = [(s, c) for s, c in full if c.case]
-    if asked:
-        open_cases(conn, [_late_case(world, s, c, at) for s, c in asked])
-    settled = [*(c.id for _, c in full if not c.case), *rested]
-    conn.execute(QUERIES.case.resolve_effects, {"effects": settled, "resolution": "the source was changed"})
     return {row["lane_id"] for row in rows if row["lane_id"] is not None}
-
-
-def _late_case(world: World, subject: Subject, change: Change, at: datetime) -> CaseDraft:
-    contract = subject.contract
-    step = change.desired.step if change.desired else ""
-    reaction = contract.reaction(step)
-    owner = reaction.to or contract.case_owner
-    span = contract.cases.due if contract.cases else None
-    return CaseDraft(
-        unit=subject.unit,
-        kind="late_change",
-        contract=contract.contract,
-        handoff=subject.handoff,
-        effect=change.id,
-        title=f"{subject.plan.title}: {step} would change after it was done ({reaction.do})",
-        owner=owner,
-        value=subject.plan.value,
-        facts={"step": step, "desired": dict(change.desired.fields) if change.desired else {}},
-        due_at=world.due(owner, span.span, at) if span else None,
-    )
 
 
 def freeze(conn: Connection, stopped: Sequence[Subject]) -> None:

@@ -411,6 +411,36 @@ CREATE INDEX case_owner ON "case" (owner, opened_at DESC, id DESC) INCLUDE (unit
 CREATE INDEX case_kind ON "case" (kind, opened_at DESC, id DESC) INCLUDE (unit) WHERE state <> 'resolved';
 CREATE INDEX case_handoff ON "case" (handoff_id);
 
+-- A late change that a person must agree to: one for each desired document of an effect.
+CREATE TABLE proposal (
+  id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  unit       text NOT NULL,
+  handoff_id bigint NOT NULL,
+  effect_id  bigint NOT NULL,
+  step       text NOT NULL,
+  item       text NOT NULL DEFAULT '',
+  digest     text NOT NULL,
+  desired    jsonb NOT NULL,
+  -- Field to what the target was last given and what is asked for.
+  changes    jsonb NOT NULL DEFAULT '{}',
+  team       text NOT NULL,
+  -- Who made the change at the source, where the source says so; that person may not approve it.
+  author     text NOT NULL DEFAULT '',
+  -- The effect's state before, to which a refusal returns it.
+  was        text NOT NULL,
+  state      text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'approved', 'declined', 'void')),
+  decided_by text NOT NULL DEFAULT '',
+  reason     text NOT NULL DEFAULT '',
+  opened_at  timestamptz NOT NULL,
+  decided_at timestamptz,
+  CHECK ((state = 'open') = (decided_at IS NULL)),
+  CHECK (state NOT IN ('approved', 'declined') OR decided_by <> ''),
+  CHECK (state <> 'approved' OR decided_by <> author)
+);
+CREATE UNIQUE INDEX proposal_one_open ON proposal (effect_id) WHERE state = 'open';
+CREATE INDEX proposal_handoff ON proposal (handoff_id);
+CREATE INDEX proposal_open ON proposal (id) WHERE state = 'open';
+
 CREATE TABLE service_level (
   handoff_id  bigint NOT NULL,
   name        text NOT NULL,

@@ -7,9 +7,10 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO concordat_app, concordat_audit_re
 REVOKE SELECT ON session, login_link, idempotency FROM concordat_audit_reader;
 GRANT INSERT, UPDATE, DELETE ON session, login_link, idempotency TO concordat_app;
 GRANT INSERT ON delivery, delivery_key, hint, refusal, audit, dirty TO concordat_app;
-GRANT UPDATE ON refusal, hint, dirty, effect, work, "case", brake, handoff TO concordat_app;
-GRANT INSERT ON brake TO concordat_app;
+GRANT UPDATE ON refusal, hint, dirty, effect, work, "case", brake, handoff, proposal TO concordat_app;
+GRANT INSERT ON brake, proposal TO concordat_app;
 GRANT INSERT, DELETE ON work TO concordat_app;
+GRANT DELETE ON service_level TO concordat_app;
 GRANT EXECUTE ON FUNCTION app_now(), open_month(date) TO PUBLIC;
 -- Months ahead are opened by whoever sweeps, with the owner's right to create tables.
 ALTER FUNCTION open_month(date) SECURITY DEFINER SET search_path = public, pg_temp;

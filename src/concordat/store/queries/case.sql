@@ -22,6 +22,16 @@ WHERE handoff_id = ANY(%(handoffs)s::bigint[]) AND kind = ANY(%(kinds)s::text[])
 UPDATE "case" SET state = 'resolved', resolved_at = app_now(), resolution = %(resolution)s
 WHERE effect_id = ANY(%(effects)s::bigint[]) AND state <> 'resolved';
 
+-- name: resolve_handoff
+-- Somebody stopped this handoff: nothing of it has to be decided any more.
+UPDATE "case" SET state = 'resolved', resolved_at = app_now(), resolution = %(resolution)s
+WHERE handoff_id = %(handoff)s::bigint AND state <> 'resolved';
+
+-- name: decide
+-- Somebody decided and said why.
+UPDATE "case" SET state = 'resolved', resolved_at = app_now(), resolution = %(resolution)s
+WHERE id = %(id)s::bigint AND state <> 'resolved';
+
 -- name: resolve_subjects
 -- The trouble of these subjects, which may have no handoff, is over by itself.
 UPDATE "case" SET state = 'resolved', resolved_at = app_now(), resolution = %(resolution)s

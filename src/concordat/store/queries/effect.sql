@@ -1,11 +1,16 @@
 -- name: of_handoffs
 -- Present effects of handoffs that are planned again; their work rows are locked, so nobody sends meanwhile.
-SELECT e.id, e.handoff_id, e.step, e.item, e.kind, e.digest, e.state, e.applied_at IS NOT NULL OR d.doubtful AS done, d.doubtful, l.digest AS holds
+SELECT e.id, e.handoff_id, e.step, e.item, e.kind, e.digest, e.state, e.applied_at IS NOT NULL OR d.doubtful AS done, d.doubtful, l.digest AS holds,
+       l.ref IS NOT NULL AS linked
 FROM effect e LEFT JOIN link l ON l.id = e.link_id
 CROSS JOIN LATERAL (SELECT e.state = 'held' AND coalesce((SELECT a.outcome IN ('unknown', 'ambiguous') FROM attempt a
                     WHERE a.effect_id = e.id ORDER BY a.at DESC, a.fence DESC LIMIT 1), false) AS doubtful) d
 WHERE e.handoff_id = ANY(%(ids)s::bigint[])
 ORDER BY e.id;
+
+-- name: documents
+-- The documents of these handoffs' effects, where single fields have a word of their own.
+SELECT id, desired FROM effect WHERE handoff_id = ANY(%(ids)s::bigint[]) AND kind = 'put';
 
 -- name: lock_work
 -- Waits for claims in progress on these handoffs' effects and keeps new ones out.

@@ -92,6 +92,14 @@ WHERE e.handoff_id = ANY(%(ids)s::bigint[]) AND e.kind = 'put'
   AND (e.state IN ('sending', 'in_doubt', 'applied', 'verified', 'undoing') OR e.applied_at IS NOT NULL
        OR (l.owner_id = h.subject_id AND l.state <> 'reserved'));
 
+-- name: cancel
+-- Somebody stopped this handoff; no change of the source moves it.
+UPDATE handoff SET state = 'cancelled', waits_for = %(says)s, changed_at = app_now(), settled_at = NULL WHERE id = %(id)s::bigint;
+
+-- name: resume
+-- A handoff that somebody stopped is planned again.
+UPDATE handoff SET state = 'waiting', waits_for = 'its next plan', changed_at = app_now() WHERE id = %(id)s::bigint AND state = 'cancelled';
+
 -- name: stop_clocks
 -- The promises of withdrawn handoffs run no further; what was met or broken stays on record.
 DELETE FROM service_level WHERE handoff_id = ANY(%(ids)s::bigint[]) AND met_at IS NULL AND breached_at IS NULL;
