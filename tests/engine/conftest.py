@@ -14,8 +14,8 @@ import pytest
 from concordat.core.contract import Contract
 from concordat.core.language import load_contract
 from concordat.core.sla import BusinessCalendar
+from concordat.engine.claims import NO_TURN, Ready, Turn
 from concordat.engine.intake import keep_records
-from concordat.engine.claims import Turn
 from concordat.engine.lanes import drain
 from concordat.engine.matching import plan_dirty
 from concordat.engine.recovery import mend
@@ -109,11 +109,14 @@ class Firm:
         with self.world.db.engine() as conn:
             keep_records(self.world, conn, "crm", records, correlation_id="c1", traceparent="")
 
-    def plan(self) -> None:
+    def plan(self, turn: Turn = NO_TURN) -> Ready:
+        """Plan what is dirty; gives what was made ready, taken at once where `turn` has room."""
+        made = []
         with self.world.db.engine() as conn:
             self._set_clock(conn)
-            while plan_dirty(self.world, conn).subjects:
-                pass
+            while (matched := plan_dirty(self.world, conn, turn=turn)).subjects:
+                made.append(matched.ready)
+        return Ready.of(made)
 
     def run(self, *, rounds: int = 30) -> None:
         """Plan and drain until nothing is due."""

@@ -13,8 +13,8 @@ import pytest
 
 from concordat.core.keys import record_key
 from concordat.engine.calls import Outcome, call_all
-from concordat.engine.claims import Claimed, Turn, refs_of, take
-from concordat.engine.lanes import drain
+from concordat.engine.claims import Claimed, Ready, Turn, refs_of, take
+from concordat.engine.lanes import drain, give_back
 from concordat.engine.settling import settle
 from concordat.engine.world import Lane
 from concordat.errors import AuthExpired, Busy, Duplicate, Locked, RateLimited, Unavailable, VendorError
@@ -30,7 +30,7 @@ TABLES = (
     "record, record_version, identifier, dirty, hint, handoff, handoff_input, effect, work, link, attempt, event, "
     'service_level, alert, breaker, worker, brake, "case"'
 )
-AT_REST = {"verified", "applied", "superseded"}
+AT_REST = {"verified", "applied", "superseded", "undone"}
 ERRORS: tuple[VendorError, ...] = (
     Unavailable("503"),
     RateLimited("429", retry_after=timedelta(seconds=30)),
@@ -55,6 +55,9 @@ class Trouble:
     old: list[SourceRecord] = field(default_factory=list)
     latest: dict[str, dict[str, Any]] = field(default_factory=dict)
     zombies: list[tuple[Lane, list[Outcome], int]] = field(default_factory=list)
+    given: list[tuple[Lane, Sequence[Claimed]]] = field(default_factory=list)
+    """What a plan or a settled round took at once, for the calls of a worker that lives."""
+    worker: int = 0
     story: list[str] = field(default_factory=list)
 
     def step(self) -> None:
@@ -69,6 +72,8 @@ class Trouble:
             (4, self.pass_time),
             (4, self.plan),
             (8, self.drain),
+            (6, self.go_on),
+            (1, self.forget),
             (2, self.firm.mend),
         )
         move = self.dice.choices([m for _, m in moves], [w for w, _ in moves])[0]
@@ -148,13 +153,43 @@ class Trouble:
         with self.firm.world.db.engine() as conn:
             return list(self.firm.world.lanes(conn).values())
 
+    def turn(self) -> Turn:
+        """Some lanes, or none, with room for a few rows."""
+        self.worker = self.worker or self._join("now()")
+        chosen = [lane for lane in self.lanes() if lane.operation != "adopt" and self.dice.random() < 0.5]
+        return Turn(worker=self.worker, rooms={lane.id: self.dice.choice([1, 2, 50]) for lane in chosen})
+
+    def keep(self, ready: Ready) -> None:
+        self.given += [(self.firm.world.lane(lane), rows) for lane, rows in ready.taken.items() if rows]
+
     def plan(self) -> None:
-        self.firm.plan()
+        self.keep(self.firm.plan(self.turn()))
 
     def drain(self) -> None:
         lanes = self.lanes()
         if lanes:
-            drain(self.firm.world, self.dice.choice(lanes), pool=self.firm.pool, turn=Turn())
+            self.keep(drain(self.firm.world, self.dice.choice(lanes), pool=self.firm.pool, turn=self.turn()).ready)
+
+    def go_on(self) -> None:
+        """What was taken at once is called; sometimes the process ends before, in order."""
+        if self.given:
+            lane, rows = self.given.pop(self.dice.randrange(len(self.given)))
+            if self.dice.random() < 0.1:
+                give_back(self.firm.world, lane, rows, self.turn())
+            else:
+                self.keep(drain(self.firm.world, lane, pool=self.firm.pool, turn=self.turn(), given=rows).ready)
+
+    def forget(self) -> None:
+        """The process is killed with what it took."""
+        self.given.clear()
+        with self.firm.world.db.engine() as conn:
+            conn.execute("UPDATE worker SET beat_at = '-infinity' WHERE id = %s", [self.worker])
+        self.worker = 0
+
+    def _join(self, beat: str) -> int:
+        with self.firm.world.db.engine() as conn:
+            sql = f"INSERT INTO worker (name, started_at, beat_at) VALUES ('one', now(), {beat}) RETURNING id"
+            return int((conn.execute(sql).fetchone() or {})["id"])
 
     def die(self) -> None:
         """A worker claims, calls or not, and is not heard of again; perhaps it comes back to settle."""
@@ -163,9 +198,8 @@ class Trouble:
             return
         lane = self.dice.choice(lanes)
         facts = self.firm.world.facts(lane)
+        worker = self._join("'-infinity'")
         with self.firm.world.db.engine() as conn:
-            sql = "INSERT INTO worker (name, started_at, beat_at) VALUES ('dead', now(), '-infinity') RETURNING id"
-            worker = (conn.execute(sql).fetchone() or {})["id"]
             window = facts.settle_window if facts else timedelta(0)
             rows = take(conn, lane.id, limit=5, worker=worker, settle_window=window)
             claimed = [Claimed.of(row, lane, refs_of(conn, rows), now(conn)) for row in rows]
@@ -197,6 +231,7 @@ class Trouble:
             system.failures.clear()
             system.__dict__.pop("write", None)
         self.firm.hr.answers = lambda _q: Answer(met=True)
+        self.forget()
         for _ in range(4):
             self.firm.later(minutes=16)
             self.firm.mend()
