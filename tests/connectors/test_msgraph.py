@@ -265,6 +265,14 @@ def test_an_odd_answer_to_a_batch_is_doubt(twin: TwinHandle, documents: msgraph.
     assert outcome(documents, intent("CC-1"), intent("CC-2")) == ["UnknownOutcome", "UnknownOutcome"]
 
 
+def test_a_batch_that_is_refused_as_a_whole_goes_one_by_one(twin: TwinHandle, documents: msgraph.GraphConnector):
+    documents.ping(CTX)
+    refusal = {"error": {"code": "BadRequest", "message": "Invalid batch payload format."}}
+    twin.fault(kind="status", status=400, operation="batch", body=refusal)
+    twin.fault(kind="status", status=400, operation="create", key="CC-2", body=refusal)
+    assert outcome(documents, intent("CC-1"), intent("CC-2"), intent("CC-3")) == ["created", "Rejected", "created"]
+
+
 def test_an_answer_that_names_nothing_is_doubt(twin: TwinHandle, documents: msgraph.GraphConnector):
     documents.ping(CTX)
     twin.fault(kind="status", status=201, operation="create", body={})

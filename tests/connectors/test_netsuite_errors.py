@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from concordat.connectors.netsuite.errors import CODES, translate
-from concordat.errors import Busy, Duplicate, VendorError, VersionConflict
+from concordat.errors import Busy, Duplicate, Unavailable, VendorError, VersionConflict
 from concordat.sdk.rest import Answer
 
 pytestmark = pytest.mark.fast
@@ -29,6 +29,7 @@ def test_a_record_that_exists_is_a_duplicate_and_the_rest_is_left_to_the_status(
     detail = "Error while accessing a resource. This record already exists."
     assert type(translate(said("USER_ERROR", detail), True)) is Duplicate
     assert translate(said("SOMETHING_NEW"), True) is None
+    assert type(translate(said("UNEXPECTED_ERROR"), False)) is Unavailable
     assert translate(Answer(status=500, headers={}, json=said("USER_ERROR").json), True) is None
     busy = translate(Answer(status=429, headers={"retry-after": "7"}), True)
     assert isinstance(busy, Busy)

@@ -77,6 +77,8 @@ def test_tryton_types_survive_the_wire(value: Any) -> None:
         (["server closed the connection unexpectedly", ""], True, UnknownOutcome),
         (["server closed the connection unexpectedly", ""], False, Unavailable),
         (["could not serialize access", ""], True, UnknownOutcome),
+        (["could not extend file: No space left on device", ""], True, Unavailable),
+        (["FATAL: sorry, too many clients already", ""], True, Unavailable),
         ([], True, Rejected),
     ],
 )

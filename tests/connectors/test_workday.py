@@ -324,6 +324,14 @@ def test_slower_is_said_with_429_and_with_500(hr: WorkdayConnector, twin: TwinHa
     hr.ping(CTX)
 
 
+def test_a_worker_whom_workday_does_not_know_hides_no_other(hr: WorkdayConnector, twin: TwinHandle):
+    assert [one.ref for one in hr.fetch_source("worker", ["E1", "E404", "E3", "E405"], CTX)] == ["E1", "E3"]
+    assert hr.fetch_source("worker", ["E404"], CTX) == []
+    twin.fault(kind="status", status=400, body={"error": "Invalid prompt value: Workers"})
+    with pytest.raises(Rejected, match="Workers"):
+        hr.fetch_source("worker", ["E1"], CTX)
+
+
 def test_half_a_report_is_no_report(hr: WorkdayConnector, twin: TwinHandle):
     twin.fault(kind="truncate_body", times=1)
     with pytest.raises(Unavailable):

@@ -72,8 +72,11 @@ def test_a_row_of_the_future_holds_only_from_its_day(api: httpx.Client, workday:
     [row] = report(api, "Concordat_Workers", Updated_From=since)
     assert (row["Employee_ID"], row["Job_Profile"]) == ("E1", "Architect")
     workday.do("rescind", worker="E1", effective="2026-12-01")
-    [row] = report(api, "Concordat_Workers", **{"Workers!Employee_ID": "E1!E9"})
+    [row] = report(api, "Concordat_Workers", **{"Workers!Employee_ID": "E1"})
     assert row["Job_Profile"] == "Consultant"
+    path = "/ccx/service/customreport2/northbeam/ISU_Concordat/Concordat_Workers"
+    refused = api.get(path, params={"format": "json", "Workers!Employee_ID": "E1!E9"})
+    assert (refused.status_code, "not a valid ID value" in refused.text) == (400, True)
 
 
 def test_a_rehire_is_the_same_person_under_a_new_number(api: httpx.Client, workday: TwinHandle):

@@ -228,6 +228,9 @@ FAULTS: Mapping[str, type[VendorError]] = {
 `UserError` is also how a refused permission and a broken unique column look: who must know reads again.
 """
 
+FULL = ("no space left", "disk full", "read-only transaction", "recovery mode", "too many clients", "connection slots")
+"""Words in a nameless fault of a database that takes nothing now: the transaction was undone, nothing was kept."""
+
 LOST = ("connection", "terminat", "timeout", "timed out", "serialize", "deadlock", "shutting", "starting")
 """Words in a nameless fault that mean a lost or quarrelling database: a commit may have been under way."""
 
@@ -242,6 +245,8 @@ def fault_error(fault: Sequence[Any], *, connection: str, write: bool) -> Vendor
     kind = FAULTS.get(name)
     if kind is not None:
         return kind(f"{connection}: {_sentence(fault[1] if len(fault) > 1 else '')}", code=name)
+    if any(word in name.lower() for word in FULL):
+        return Unavailable(f"{connection}: Tryton's database takes nothing: {name[:200]}", code="server")
     if any(word in name.lower() for word in LOST):
         lost = UnknownOutcome if write else Unavailable
         return lost(f"{connection}: Tryton lost its database: {name[:200]}", code="server")

@@ -147,11 +147,15 @@ class Desk:
         """Send one request by itself, several as a $batch, and give an answer or an error for each.
 
         A member that was turned away because the token ended in between was not carried out: it is sent again, once.
+        A batch that is refused as a whole goes one by one, so that its culprit stands alone.
         """
         if len(requests) < 2:
             return [self._alone(part, ctx, write=write) for part in requests]
         used = self._tokens.headers(left(ctx))
-        answers = self._batch(requests, ctx, write=write)
+        try:
+            answers = self._batch(requests, ctx, write=write)
+        except Rejected:
+            return [self._alone(part, ctx, write=write) for part in requests]
         late = [number for number, answer in enumerate(answers) if getattr(answer, "status", 0) == 401]
         if late:
             self._tokens.renew(used, left(ctx))

@@ -16,6 +16,8 @@ from concordat.errors import (
     Locked,
     Missing,
     Rejected,
+    Unavailable,
+    UnknownOutcome,
     VendorError,
     VersionConflict,
 )
@@ -34,6 +36,7 @@ CODES: Mapping[str, type[VendorError]] = {
     "RCRD_HAS_BEEN_CHANGED": VersionConflict,
     "CUSTOM_RECORD_COLLISION": VersionConflict,
     "RCRD_LOCKED_BY_WF": Locked,
+    "UNEXPECTED_ERROR": UnknownOutcome,
     "IDEMPOTENCY_ERROR": Duplicate,
     "DUP_RCRD": Duplicate,
     "INVALID_CONTENT": Rejected,
@@ -51,7 +54,7 @@ TOLD: Mapping[str, type[VendorError]] = {
 """What a USER_ERROR may mean, by its text (optimistic locking: ns-online-help section_N2877583)."""
 
 
-def translate(answer: Answer, _write: bool, /) -> VendorError | None:  # noqa: FBT001  the shape of `Translate`
+def translate(answer: Answer, write: bool, /) -> VendorError | None:  # noqa: FBT001  the shape of `Translate`
     """Read an error body. `field` is NetSuite's own path; the connector gives it its canonical name."""
     detail = _first(answer.json)
     code, says = str(detail.get("o:errorCode", "")), str(detail.get("detail", ""))
@@ -64,6 +67,8 @@ def translate(answer: Answer, _write: bool, /) -> VendorError | None:  # noqa: F
         return None
     if code == "USER_ERROR":
         kind = next((told for words, told in TOLD.items() if words in says.lower()), kind)
+    if kind is UnknownOutcome and not write:
+        return Unavailable(f"NetSuite: {says}", code=code, status=answer.status)
     field = str(detail.get("o:errorPath", ""))
     return kind(f"NetSuite: {says}", code=code, field=field, status=answer.status)
 

@@ -15,6 +15,8 @@ rate limits of api-evangelist/workday-business-processes (citing developer.workd
 * A rehire is the same person (Universal_ID) with a new Employee_ID; a rescinded row was never there.
 * Too many calls: 429 without Retry-After; SOAP says the same with a 500 and a fault in XML, and so does RaaS
   behind some gateways. A missing permission is a 404.
+* An id that is nobody's is no empty answer but a refusal of the whole request, "is not a valid ID value for type"
+  (src: errdex.pages.dev, invalid-id-value-reference-type, of SOAP; that a prompt says the same is unsure).
 * Several instances in one prompt are `Prompt!Type=A!B` [unsure].
 
 The reports (their names are options `workers_report`, `availability_report`):

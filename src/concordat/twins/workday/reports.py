@@ -23,6 +23,9 @@ def workers(people: People, query: Mapping[str, str]) -> list[Row]:
     since = _moment(query["Updated_From"]) if query.get("Updated_From") else None
     wanted = query.get("Workers!Employee_ID")
     asked = set(wanted.split("!")) if wanted else None
+    for ref in sorted(asked or ()):
+        if people.twin.store.get("workers", ref) is None:
+            raise ValueError(f"Invalid ID value. '{ref}' is not a valid ID value for type = 'Employee_ID'")
     rows = []
     for record, fields in _seen(people):
         if asked is not None and record.ref not in asked:
