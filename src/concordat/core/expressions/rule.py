@@ -12,10 +12,10 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
-import cel
 import orjson
 
 from concordat.core.expressions.functions import RUN, canonical, is_money
+from concordat.core.expressions.interpreter import cel
 from concordat.core.expressions.syntax import BadExpression, parse, walk
 from concordat.core.money import Money
 from concordat.errors import Invalid
