@@ -79,27 +79,17 @@ def held(crm: SalesforceConnector, ref: str, object_: str = "client") -> Observe
 # -- one bad record among many
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("close_date", "2026-13-45"),
-        ("close_date", 20261130),
-        ("close_date", "30.11.2026"),
-        ("probability", "NaN"),
-        ("probability", True),
-        ("probability", {"percent": 5}),
-        ("amount", "12.50"),
-        ("amount", {"amount": "12.50"}),
-        ("amount", {"amount": "Infinity", "currency": "EUR"}),
-        ("amount", {"amount": "12.50", "currency": "euro"}),
-        ("name", {"text": "x"}),
-        ("name", ["x"]),
-        ("stage", {"word": "won"}),
-        ("client", {"ref": None, "name": "Nobody's"}),
-        ("client", {"ref": ["001"]}),
-        ("entity", True),
-    ],
-)
+SHAPES = [
+    ("close_date", "2026-13-45"), ("close_date", 20261130), ("close_date", "30.11.2026"),
+    ("probability", "NaN"), ("probability", True), ("probability", {"percent": 5}),
+    ("amount", "12.50"), ("amount", {"amount": "12.50"}), ("amount", {"amount": "Infinity", "currency": "EUR"}),
+    ("amount", {"amount": "12.50", "currency": "euro"}), ("name", {"text": "x"}), ("name", ["x"]),
+    ("stage", {"word": "won"}), ("client", {"ref": None, "name": "Nobody's"}),
+    ("client", {"ref": ["001"]}), ("entity", True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), SHAPES)
 def test_a_value_of_the_wrong_shape_stops_itself_and_nobody_else(crm: SalesforceConnector, name: str, value: Any):
     intents = [intent(deal(n), "opportunity", n) for n in (1, 2, 3)]
     intents[1] = intent({**deal(2), name: value}, "opportunity", 2)
@@ -215,6 +205,19 @@ def test_a_call_ends_in_its_time_however_many_requests_it_makes(crm: SalesforceC
     results = crm.write([intent(client(n), number=n) for n in range(40)], short)
     assert {type(result.error) for result in results} <= {Rejected, Unavailable, UnknownOutcome}
     assert twin.ledger("Account") == []
+
+
+def test_a_finer_word_that_a_person_chose_stays(crm: SalesforceConnector, twin: TwinHandle):
+    """Several stages of the org mean the same here: writing one of them over another would move the deal."""
+    ref = made(crm, deal(stage="prospecting"), "opportunity", number=5)
+    twin.do("fill", object="Opportunity", id=ref, fields={"StageName": "Qualification"})
+    made(crm, deal(stage="prospecting", name="By key"), "opportunity", number=5)
+    made(crm, deal(stage="prospecting", name="By id"), "opportunity", number=5, ref=ref)
+    [row] = [row for row in twin.state("Opportunity") if row["id"] == ref]
+    assert (row["StageName"], row["Name"]) == ("Qualification", "By id")
+    made(crm, deal(stage="closed_won"), "opportunity", number=5, ref=ref)
+    made(crm, deal(stage="prospecting"), "opportunity", number=5, ref=ref)
+    assert held(crm, ref, "opportunity").fields["stage"] == "prospecting"
 
 
 # -- what is emptied

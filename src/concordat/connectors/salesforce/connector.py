@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from concordat.connectors.salesforce import hints
-from concordat.connectors.salesforce.desk import Desk, Row
+from concordat.connectors.salesforce.desk import Desk, Row, listed, quoted
 from concordat.connectors.salesforce.facts import FACTS, SalesforceSettings
 from concordat.connectors.salesforce.feed import Cursor
 from concordat.connectors.salesforce.fields import OBJECTS, Mapper, full_id, instant
@@ -89,7 +89,7 @@ class SalesforceConnector:
         clocked, ids = timed(ctx), _ids(refs)
         rows: list[Row] = []
         for start in range(0, len(ids), READ_BATCH):
-            some = _list(ids[start : start + READ_BATCH])
+            some = listed(ids[start : start + READ_BATCH])
             rows += self._desk.query(f"{self._select(object_)} WHERE Id IN {some}", clocked, deleted=True)[0]
         return self._records(object_, rows)
 
@@ -106,7 +106,7 @@ class SalesforceConnector:
         key = self._settings.key_field
         wanted = {record_key.lower(): record_key for record_key in record_keys}
         found: dict[str, list[Observed]] = {}
-        for seen in self._observe(object_, f"{key} IN {_list(record_keys)}", ctx):
+        for seen in self._observe(object_, f"{key} IN {listed(record_keys)}", ctx):
             found.setdefault(wanted.get(seen.record_key.lower(), seen.record_key), []).append(seen)
         return found
 
@@ -118,14 +118,14 @@ class SalesforceConnector:
             said.pop("Name", None)
         if not said:
             return []
-        tests = " OR ".join(f"{api} = {_text(value)}" for api, value in said.items())
-        within = f" AND AccountId = {_text(client)}" if client else ""
+        tests = " OR ".join(f"{api} = {quoted(value)}" for api, value in said.items())
+        within = f" AND AccountId = {quoted(client)}" if client else ""
         return list(self._observe(object_, f"({tests}){within}", ctx))[:50]
 
     def fetch(self, object_: str, refs: Sequence[str], ctx: CallContext) -> Sequence[Observed]:
         """Read back by id, in the order of the vendor."""
         ids = _ids(refs)
-        return list(self._observe(object_, f"Id IN {_list(ids)}", ctx)) if ids else []
+        return list(self._observe(object_, f"Id IN {listed(ids)}", ctx)) if ids else []
 
     # -- what Salesforce does not do -----------------------------------------------------------------
 
@@ -155,7 +155,7 @@ class SalesforceConnector:
     def _observe(self, object_: str, where: str, ctx: CallContext) -> Iterator[Observed]:
         _known(object_, FACTS.targets)
         columns = ", ".join(self._mapper.columns(object_))
-        soql = f"SELECT {columns} FROM {OBJECTS[object_]} WHERE {where}"  # noqa: S608  quoted by `_text`
+        soql = f"SELECT {columns} FROM {OBJECTS[object_]} WHERE {where}"  # noqa: S608  quoted by `quoted`
         for row in self._desk.query(soql, timed(ctx), deleted=False)[0]:
             yield Observed(
                 ref=row["Id"],
@@ -209,12 +209,3 @@ def _known(object_: str, among: Mapping[str, object]) -> None:
 def _ids(refs: Sequence[str]) -> list[str]:
     """Give the vendor's ids; a text that is none would refuse the whole query (INVALID_QUERY_FILTER_OPERATOR)."""
     return list(dict.fromkeys(filter(None, map(full_id, refs))))
-
-
-def _text(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
-    return f"'{escaped}'"
-
-
-def _list(values: Sequence[str]) -> str:
-    return f"({', '.join(map(_text, values))})"

@@ -13,7 +13,7 @@ from concordat.sdk.rest import Answer, Http
 from concordat.sdk.spec import CallContext
 from concordat.sdk.timing import left
 
-__all__ = ["Desk", "Row"]
+__all__ = ["Desk", "Row", "listed", "quoted"]
 
 Row = Mapping[str, Any]
 LOGIN = "/services/oauth2/token"
@@ -56,6 +56,17 @@ class Desk:
         if not isinstance(answer.json, list) or len(answer.json) != len(records):
             raise UnknownOutcome(f"Salesforce did not answer for each of {len(records)} records", status=answer.status)
         return answer.json
+
+
+def quoted(value: str) -> str:
+    """Write a text as SOQL takes it."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
+    return f"'{escaped}'"
+
+
+def listed(values: Sequence[str]) -> str:
+    """Write texts as SOQL's IN takes them."""
+    return f"({', '.join(map(quoted, values))})"
 
 
 def _source(settings: SalesforceSettings, http: Http) -> TokenSource:

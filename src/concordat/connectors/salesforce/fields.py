@@ -116,6 +116,23 @@ class Mapper:
         """Give our name of a vendor's field, or the vendor's when we have none."""
         return next((field.name for field in self._fields[object_] if field.api == api), api)
 
+    def worded(self, object_: str) -> list[str]:
+        """Give the API names of fields for which people choose among words."""
+        return [field.api for field in self._fields[object_] if field.kind in {"stage", "kind"}]
+
+    def several(self, object_: str, fields: JsonObject) -> bool:
+        """Say whether one of these values has more than one word in the org."""
+        said = ((self._words(field), fields.get(field.name)) for field in self._fields[object_])
+        return any(list(words.values()).count(value) > 1 for words, value in said if value is not None)
+
+    def meant(self, object_: str, fields: JsonObject, row: Mapping[str, Any]) -> list[str]:
+        """Give the API names of words in a record that mean already what is wanted."""
+        known = [field for field in self._fields[object_] if self._words(field) and field.name in fields]
+        return [field.api for field in known if self._words(field).get(row.get(field.api, "")) == fields[field.name]]
+
+    def _words(self, field: Mapped) -> Mapping[str, str]:
+        return {"stage": self._settings.stages, "kind": self._settings.kinds}.get(field.kind, {})
+
     def named(self, object_: str, message: str) -> str:
         """Give our name of the field that a message of the vendor's speaks of, or an empty text."""
         words = set(re.findall(r"\w+", message))
@@ -192,8 +209,7 @@ class Mapper:
             case "ref":
                 return f"{self._connection}:{value}"
             case "stage" | "kind":
-                words = self._settings.stages if field.kind == "stage" else self._settings.kinds
-                return words.get(value, value)
+                return self._words(field).get(value, value)
             case _:
                 return READ.get(field.kind, str)(value)
 

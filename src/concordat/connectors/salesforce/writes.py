@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from concordat.connectors.salesforce.desk import Desk
+from concordat.connectors.salesforce.desk import Desk, listed
 from concordat.connectors.salesforce.errors import verdict
 from concordat.connectors.salesforce.facts import FACTS, SalesforceSettings
 from concordat.connectors.salesforce.fields import OBJECTS, Mapper
@@ -38,21 +38,40 @@ class Writes:
     def write(self, intents: Sequence[WriteIntent], ctx: CallContext) -> list[WriteResult]:
         """Upsert by our key in one collection; records that are known by id are changed by id in another."""
         results: dict[int, WriteResult] = {}
-        by_key: dict[int, Mapping[str, Any]] = {}
-        by_id: dict[int, Mapping[str, Any]] = {}
+        by_key: dict[int, dict[str, Any]] = {}
+        by_id: dict[int, dict[str, Any]] = {}
         for place, intent in enumerate(intents):
             try:
                 (by_id if intent.ref else by_key)[place] = self._body(intent)
             except VendorError as error:
                 results[place] = WriteResult(error=error)
         if by_key or by_id:
+            self._spare({**by_key, **by_id}, intents, ctx)
             upsert = f"/composite/sobjects/{OBJECTS[intents[0].object]}/{self._settings.key_field}"
             alone = not (by_key and by_id)
             results |= self._collection(upsert, by_key, intents, ctx, alone=alone)
             results |= self._collection("/composite/sobjects", by_id, intents, ctx, alone=alone)
         return [results[place] for place in range(len(intents))]
 
-    def _body(self, intent: WriteIntent) -> Mapping[str, Any]:
+    def _spare(self, bodies: Mapping[int, dict[str, Any]], intents: Sequence[WriteIntent], ctx: CallContext) -> None:
+        """Leave a stage alone that means already what is wanted: people choose among several words for it."""
+        object_, key = intents[0].object, self._settings.key_field
+        places = [place for place in bodies if self._mapper.several(object_, intents[place].fields)]
+        if not places:
+            return
+        known = {place: intents[place].ref or intents[place].record_key for place in places}
+        refs = [known[place] for place in places if intents[place].ref]
+        keys = [known[place] for place in places if not intents[place].ref]
+        sides = [f"{name} IN {listed(some)}" for name, some in (("Id", refs), (key, keys)) if some]
+        columns = ", ".join(["Id", key, *self._mapper.worded(object_)])
+        soql = f"SELECT {columns} FROM {OBJECTS[object_]} WHERE {' OR '.join(sides)}"  # noqa: S608  quoted
+        rows, _ = self._desk.query(soql, ctx, deleted=False)
+        held = {str(row.get(name) or "").lower(): row for name in ("Id", key) for row in rows}
+        for place in places:
+            for api in self._mapper.meant(object_, intents[place].fields, held.get(known[place].lower(), {})):
+                bodies[place].pop(api, None)
+
+    def _body(self, intent: WriteIntent) -> dict[str, Any]:
         if intent.object not in FACTS.targets or intent.operation not in FACTS.targets[intent.object].operations:
             raise Rejected(f"Salesforce cannot {intent.operation} a {intent.object}.", code="OPERATION")
         body = self._mapper.write(intent.object, intent.fields)
