@@ -49,7 +49,7 @@ BOT = "U0BOT"
 NAME = re.compile(r"[a-z0-9_-]+")
 LINK = re.compile(
     r"(?P<whole>https?://[^\s<>|&]+(?:&amp;[^\s<>|&]+)*(?<![.,;:!?]))"
-    r"|(?P<bare>www\.[^\s<>|&]+(?<![.,;:!?]))|(?P<mail>[\w.]+@[\w.]+\w)"
+    r"|(?P<bare>www\.[^\s<>|&]+(?<![.,;:!?]))|(?<![\w.])(?P<mail>[\w.]+@[\w.]+\w)"
 )
 LONGEST_TEXT = 40_000
 TRUE = frozenset({True, "true", "1"})
