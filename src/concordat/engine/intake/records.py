@@ -115,7 +115,7 @@ def _keep(
     trace: Mapping[str, str],
 ) -> _Part:
     faults = [(place, record, _faults(record)) for place, record in records]
-    bad = [(place, found) for place, _, found in faults if found]
+    bad = _latest(conn, connection, [(place, record.version, found) for place, record, found in faults if found])
     if bad:
         open_cases(conn, [_misfit(world, conn, connection, place, found) for place, found in bad])
     part = _Part(unfit=[place for place, _ in bad])
@@ -123,6 +123,22 @@ def _keep(
     if good:
         part.changed = _merge(world, conn, connection, good, trace)
     return part
+
+
+def _latest(
+    conn: Connection, connection: str, bad: Sequence[tuple[Place, str, list[tuple[str, str]]]]
+) -> list[tuple[Place, list[tuple[str, str]]]]:
+    """What was wrong with an older version than the known one does not matter any more."""
+    if not bad:
+        return []
+    parameters = {
+        "connection": connection,
+        "objects": [place[0] for place, _, _ in bad],
+        "refs": [storable(place[1]) for place, _, _ in bad],
+        "versions": [storable(version) for _, version, _ in bad],
+    }
+    older = {(row["object"], row["ref"]) for row in conn.execute(QUERIES.intake.older, parameters)}
+    return [(place, found) for place, _, found in bad if place not in older]
 
 
 def _merge(

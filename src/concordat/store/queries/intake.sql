@@ -161,6 +161,12 @@ SELECT DISTINCT ON (contract, subject_id) contract, subject_id, app_now(), %(cor
 ) touched ORDER BY contract, subject_id
 ON CONFLICT (contract, subject_id) DO UPDATE SET due_at = least(d.due_at, excluded.due_at);
 
+-- name: older
+-- Which of these versions are older than what is known.
+SELECT r.object, r.ref FROM unnest(%(objects)s::text[], %(refs)s::text[], %(versions)s::text[]) AS t(object, ref, version)
+JOIN record r ON r.connection = %(connection)s AND r.object = t.object AND r.ref = t.ref
+WHERE r.version COLLATE "C" > t.version COLLATE "C";
+
 -- name: keep_numbers
 -- Every number that people know a record by.
 INSERT INTO identifier (unit, value, record_id)
