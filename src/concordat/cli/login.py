@@ -7,16 +7,10 @@ from typing import Annotated
 import typer
 
 from concordat.cli.open import database
-from concordat.cli.screen import FirmOption, out
+from concordat.cli.screen import HOST, FirmOption, PortOption, out
 from concordat.operations.sessions import one_time_link
 
-__all__ = ["HOST", "PortOption", "login"]
-
-HOST = "127.0.0.1"
-PortOption = Annotated[
-    int | None,
-    typer.Option("--port", min=0, max=65535, help="Loopback port; default: [web] port of the firm, 8484."),
-]
+__all__ = ["login"]
 
 
 def login(

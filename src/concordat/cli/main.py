@@ -28,14 +28,14 @@ COMMANDS = {
         "Report every fault of every contract at once: where it is, what is wrong, what to write instead.",
     ),
     "up": (
-        "serve:up",
+        "up:up",
         "Run everything in one process: hooks, API and console on loopback, and a worker. Ends on Ctrl-C or SIGTERM.",
     ),
     "worker": (
         "worker:worker",
         "Run one more worker, on this host or another, against the same database. Ends on Ctrl-C or SIGTERM.",
     ),
-    "web": ("serve:web", "Run hooks, API and console without a worker; workers run elsewhere."),
+    "web": ("up:web", "Run hooks, API and console without a worker; workers run elsewhere."),
     "login": ("login:login", "Print a one-time link to the console, good for 15 minutes."),
     "bench": (
         "bench:bench",

@@ -19,8 +19,11 @@ from rich.text import Text
 from concordat.errors import ConcordatError, UserError
 
 __all__ = [
+    "HOST",
     "FirmOption",
     "JsonOption",
+    "LogOption",
+    "PortOption",
     "ReportOption",
     "err",
     "fail",
@@ -39,6 +42,13 @@ FirmOption = Annotated[
     Path | None, typer.Option("--firm", help="The firm's folder; default: $CONCORDAT_FIRM, else this folder.")
 ]
 ReportOption = Annotated[Path | None, typer.Option("--report", help="Write a JSON report to this file.")]
+
+HOST = "127.0.0.1"
+PortOption = Annotated[
+    int | None,
+    typer.Option("--port", min=0, max=65535, help="Loopback port; default: [web] port of the firm, 8484."),
+]
+LogOption = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
 
 
 def fail(error: ConcordatError) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 
-from concordat.cli.login import HOST, PortOption
 from concordat.cli.open import the_firm
-from concordat.cli.screen import FirmOption, out
-from concordat.cli.worker import LogOption, notes, own_name, running, telemetry, working
+from concordat.cli.screen import HOST, FirmOption, LogOption, PortOption, out
+from concordat.cli.worker import notes, own_name, running, telemetry, working
 from concordat.engine.worker import Worker
 from concordat.errors import NotReachable
 from concordat.operations.sessions import one_time_link
@@ -23,7 +21,6 @@ __all__ = ["serve", "up", "web"]
 def up(firm: FirmOption = None, port: PortOption = None, log_level: LogOption = "warning") -> None:
     """Run everything in one process: hooks, API and console on loopback, and a worker. Ends on Ctrl-C or SIGTERM."""
     telemetry(log_level)
-    signal.signal(signal.SIGTERM, _ended)
     chosen = _free_port(the_firm(firm), port)
     with running(firm) as opened:
         one = Worker(world=opened.world, name=own_name())
@@ -35,7 +32,6 @@ def up(firm: FirmOption = None, port: PortOption = None, log_level: LogOption = 
 def web(firm: FirmOption = None, port: PortOption = None, log_level: LogOption = "warning") -> None:
     """Run hooks, API and console without a worker; workers run elsewhere."""
     telemetry(log_level)
-    signal.signal(signal.SIGTERM, _ended)
     chosen = _free_port(the_firm(firm), port)
     with running(firm) as opened:
         serve(opened, worker=None, sock=chosen)
@@ -51,14 +47,6 @@ def serve(opened: Running, *, worker: Worker | None, sock: socket.socket) -> Non
     out.print(f"Sign in once with {url}/login?token={token}", soft_wrap=True)
     out.print(f"API token: {opened.firm.state / 'api.token'} · Ctrl-C ends it.", soft_wrap=True)
     Server(app).run(sockets=[sock])
-
-
-def _ended(*_: object) -> None:
-    """End in order from the first moment on: the default handler of SIGTERM would skip every clean-up.
-
-    Uvicorn has a handler of its own while it serves, and raises the signal that ended it once more.
-    """
-    raise SystemExit(0)
 
 
 def _free_port(firm: Firm, port: int | None) -> socket.socket:

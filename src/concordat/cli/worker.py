@@ -9,21 +9,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from concordat.cli.open import the_firm
-from concordat.cli.screen import FirmOption, err, waiting
+from concordat.cli.screen import FirmOption, LogOption, err, waiting
 from concordat.engine.recovery import bury
 from concordat.engine.worker import Worker
 from concordat.settings import read_environment
 from concordat.telemetry import configure
 from concordat.wiring import Running, open_firm
 
-__all__ = ["LogOption", "notes", "own_name", "running", "telemetry", "worker", "working"]
-
-LogOption = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
+__all__ = ["notes", "own_name", "running", "telemetry", "worker", "working"]
 
 
 def worker(firm: FirmOption = None, log_level: LogOption = "info") -> None:
