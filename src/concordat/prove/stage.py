@@ -47,6 +47,8 @@ class Stage:
     dead: Callable[[Any, str], None] = lambda _owner, _why: None
     promise_of: Callable[[Fibre], str] = lambda _fibre: "-"
     """The class of the target that a lane's fibre works for; `?` for questions."""
+    disturbed: float = float("-inf")
+    """When the database last failed somebody."""
     away_until: float = 0.0
     """Until when the database is away."""
     _hash: Any = field(default_factory=hashlib.sha256)
@@ -125,6 +127,7 @@ class Stage:
             self.fibres.pause()
             return
         self.tell(f"{self._owner}: {kind} in {fibre.name if fibre else '?'}")
+        self.disturbed = self.clock.seconds
         if kind == "db_contended":
             raise Contended("chosen as the victim of a deadlock")
         if kind == "db_outage":

@@ -109,7 +109,8 @@ class Watch:
 
     def passed(self, seconds: float) -> None:
         """So much time went by with somebody at work; what dead workers held must be in other hands."""
-        if self.run.stage.now < self.run.stage.away_until + BEAT:
+        stage = self.run.stage
+        if stage.now < stage.away_until + BEAT or stage.now <= stage.disturbed + BEAT:
             return
         for death in list(self.deaths):
             death.lived += seconds
