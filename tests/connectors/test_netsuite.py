@@ -118,6 +118,7 @@ def test_a_project_and_its_line_are_written_and_read_back_to_the_cent(erp: netsu
     assert dict(erp.fetch("contract_line", [str(made.ref)], CTX)[0].fields) == {
         **line,
         "project": {"ref": result.ref},
+        "status": "active",
     }
 
 
@@ -205,7 +206,7 @@ EMPTY = {
     "project": {
         "number", "client", "contract_value", "budget_hours", "budget_cost", "start_date", "end_date", "status",
     },
-    "contract_line": {"amount", "start_date", "end_date", "budget_hours"},
+    "contract_line": {"amount", "start_date", "end_date", "budget_hours", "status"},
 }  # fmt: skip
 
 
@@ -263,6 +264,20 @@ def test_a_page_that_is_short_is_not_the_last_while_there_is_more(twin: TwinHand
     assert refs == [f"erp:{n}" for n in range(1, 8)]
     assert len(erp.fetch("client", [str(n) for n in range(1, 8)], CTX)) == 7
     assert len(erp.fetch_source("client", [f"erp:{n}" for n in range(1, 8)], CTX)) == 7
+
+
+def test_a_line_is_held_and_taken_up_again_by_its_status(twin: TwinHandle, erp: netsuite.NetSuiteConnector):
+    job = write(erp, "project", "CC-P", project(client(erp))).ref
+    line = {"name": "Extension", "project": {"ref": job, "name": "", "number": ""}}
+    ref = str(write(erp, "contract_line", "CC-LINE", line).ref)
+    before = dict(erp.fetch("contract_line", [ref], CTX)[0].fields)
+    for word, inactive in (("on_hold", True), ("active", False)):
+        assert write(erp, "contract_line", "CC-LINE", {"status": word}, ref=ref).error is None
+        assert dict(erp.fetch("contract_line", [ref], CTX)[0].fields) == {**before, "status": word}
+        assert twin.state("projectTask")[0]["isInactive"] is inactive
+    error = write(erp, "contract_line", "CC-LINE", {"status": "delivery_complete"}, ref=ref).error
+    assert isinstance(error, Rejected)
+    assert error.field == "status"
 
 
 def test_hours_stay_what_was_sold_when_people_are_assigned(twin: TwinHandle, erp: netsuite.NetSuiteConnector):

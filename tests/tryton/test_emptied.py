@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 KEPT = {
     "client": set[str](),
     "project": {"name", "status", "entity", "currency"},
-    "contract_line": {"name"},
+    "contract_line": {"name", "status"},
 }
 """What Tryton always has."""
 
@@ -56,11 +56,12 @@ def test_every_field_can_be_emptied_or_says_that_it_cannot(erp: TrytonConnector,
         assert erp.fetch(object_, [ref], call())[0].fields == before
 
 
-def test_a_document_of_one_field_rests_a_project_and_takes_it_up_again(erp: TrytonConnector) -> None:
-    wanted = intent("project", project(made(erp, intent("client", CLIENT))))
+@pytest.mark.parametrize("object_", ["project", "contract_line"])
+def test_a_document_of_one_field_rests_a_work_and_takes_it_up_again(erp: TrytonConnector, object_: str) -> None:
+    wanted = intent(object_, whole(erp, object_))
     ref = made(erp, wanted)
-    before = erp.fetch("project", [ref], call())[0].fields
+    before = erp.fetch(object_, [ref], call())[0].fields
     for word, disposition in (("on_hold", "updated"), ("on_hold", "unchanged"), ("active", "updated")):
-        (result,) = put(erp, intent("project", {"status": word}, wanted.record_key, ref=ref))
+        (result,) = put(erp, intent(object_, {"status": word}, wanted.record_key, ref=ref))
         assert (result.error, result.disposition) == (None, disposition)
-        assert erp.fetch("project", [ref], call())[0].fields == {**before, "status": word}
+        assert erp.fetch(object_, [ref], call())[0].fields == {**before, "status": word}

@@ -124,7 +124,7 @@ _TARGETS = (
         read_batch=READ_BATCH,
         parallel=5,
         serialise_by="project",
-        fields=frozenset({"name", "project", "amount", "start_date", "end_date", "budget_hours"}),
+        fields=frozenset({"name", "project", "amount", "start_date", "end_date", "budget_hours", "status"}),
         operations=frozenset({"put", "archive", "reactivate"}),
         note=_NOTE + " A task cannot move to another project.",
     ),

@@ -87,7 +87,7 @@ class Kind:
         """Give the columns of SELECT."""
         fixed = ["id", "externalid", "isinactive"]
         stamp = "TO_CHAR(SYS_EXTRACT_UTC(lastmodifieddate), 'YYYY-MM-DD HH24:MI:SS') AS changed"
-        own = [c.selected for c in (*self.columns, *self._hidden)]
+        own = [c.selected for c in (*self.columns, *self._hidden) if c.answered not in fixed]
         return ", ".join([*fixed, stamp, *own, *self.money.values()])
 
     def fields(self, row: Row) -> dict[str, Any]:
@@ -221,6 +221,7 @@ def _line(settings: NetSuiteSettings) -> tuple[Column, ...]:
     return (
         Column(name="name", field="title"),
         Column(name="project", field="project", out=_reference, back=_referred),
+        Column(name="status", field="isInactive", out=_held, back=lambda flag: "on_hold" if flag == "T" else "active"),
         Column(name="budget_hours", field=hours, out=_decimal, also="estimatedWork"),
         Column(name="start_date", field=settings.custom("contract_line.start_date"), day=True),
         Column(name="end_date", field=settings.custom("contract_line.end_date"), day=True),
@@ -250,6 +251,13 @@ def _crossed(column: Column, value: Any) -> Any:
 
 def _back(column: Column, value: Any) -> Any:
     return None if value is None else column.back(str(value))
+
+
+def _held(word: Any) -> bool:
+    """Hold a task: NetSuite knows not started, in progress and completed, so one on hold is inactive."""
+    if word not in {"active", "on_hold"}:
+        raise Rejected(f"A project task in NetSuite is active or on hold, never {word!r}.")
+    return bool(word == "on_hold")
 
 
 def _decimal(value: Any) -> Decimal:

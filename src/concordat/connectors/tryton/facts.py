@@ -98,7 +98,7 @@ _TARGETS = (
         find="strong",
         write_batch=WRITE_BATCH,
         read_batch=READ_BATCH,
-        fields=frozenset({"name", "project", "amount", "budget_hours", "start_date", "end_date"}),
+        fields=frozenset({"name", "project", "amount", "budget_hours", "start_date", "end_date", "status"}),
         operations=_WORK_OPERATIONS,
         note="A task under the project's work, with a number and a list price of its own.",
     ),

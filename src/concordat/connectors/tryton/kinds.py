@@ -53,7 +53,9 @@ class Kind:
         """Read a record in canonical names."""
         if self.object == "client":
             return clients.client(row)
-        return works.project(desk, self.directory, row) if self.object == "project" else works.contract_line(row)
+        if self.object == "contract_line":
+            return works.contract_line(self.directory, row)
+        return works.project(desk, self.directory, row)
 
     def observed(self, desk: Desk, row: Row) -> Observed:
         """Read a record as the seam wants it."""

@@ -34,26 +34,31 @@ _HOUR = 3_600_000_000
 
 def project(desk: Desk, directory: Directory, row: Row) -> JsonObject:
     """Read a work as a project."""
-    status = row["status."]["name"]
     return {
         "name": row["name"],
         "client": _reference(row["party."], "code"),
         "contract_value": _money(row),
         "currency": row["currency."]["code"],
-        "status": directory.status_words.get(status, status),
+        "status": _word(directory, row),
         "entity": directory.company_by_id(desk, row["company"]).entity,
         **_span(row),
     }
 
 
-def contract_line(row: Row) -> JsonObject:
+def contract_line(directory: Directory, row: Row) -> JsonObject:
     """Read a task as a contract line."""
     return {
         "name": row["name"],
         "project": _reference(row["parent."], "number"),
         "amount": _money(row),
+        "status": _word(directory, row),
         **_span(row),
     }
+
+
+def _word(directory: Directory, row: Row) -> str:
+    status = str(row["status."]["name"])
+    return directory.status_words.get(status, status)
 
 
 def values(
