@@ -152,11 +152,9 @@ def locked(documents: msgraph.GraphConnector, ref: str) -> Any:
 
 
 GRANTS = [
-    {"id": "w/1", "roles": ["write"]},
-    {"id": "r2", "roles": ["read"]},
-    {"id": "i3", "roles": ["write"], "inheritedFrom": {"id": "root"}},
-    {"id": "o4", "roles": ["owner"]},
-]
+    {"id": "w/1", "roles": ["write"]}, {"id": "r2", "roles": ["read"]},
+    {"id": "i3", "roles": ["write"], "inheritedFrom": {"id": "root"}}, {"id": "o4", "roles": ["owner"]},
+]  # fmt: skip
 
 
 def test_a_document_locks_a_workspace_and_gives_it_back(twin: TwinHandle, documents: msgraph.GraphConnector):
@@ -212,6 +210,16 @@ def test_a_lock_needs_its_column_and_says_so(twin: TwinHandle):
     assert (result.error.field, "Elsewhere" in str(result.error)) == ("locked", True)
     assert outcome(documents, intent(ref=ref, fields={"locked": False})) == ["updated"]
     assert outcome(documents, intent("CC-B", fields={"name": "B", "locked": True})) == ["UnknownOutcome"]
+    documents.close()
+
+
+def test_without_a_column_nothing_is_locked_and_no_column_is_asked_for(twin: TwinHandle):
+    documents = connector(twin, lock_column="")
+    ref = str(documents.write([intent()], CTX)[0].ref)
+    twin.fault(kind="status", status=403, key="expand", body={"error": {"code": "accessDenied", "message": "no"}})
+    assert outcome(documents, intent(ref=ref, fields={"locked": True})) == ["Rejected"]
+    assert outcome(documents, intent(ref=ref, fields={"locked": False})) == ["updated"]
+    assert locked(documents, ref) is False
     documents.close()
 
 

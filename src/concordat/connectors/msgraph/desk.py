@@ -133,7 +133,8 @@ class Desk:
 
     def items(self, refs: Sequence[str], ctx: CallContext) -> Iterator[Item]:
         """Read items by id, with their columns; one that is gone is left out."""
-        wanted: list[Part] = [("GET", f"{self.item(ref, ctx)}?{EXPAND}", None) for ref in dict.fromkeys(refs)]
+        shown = f"?{EXPAND}" if self._settings.lock_column else ""
+        wanted: list[Part] = [("GET", f"{self.item(ref, ctx)}{shown}", None) for ref in dict.fromkeys(refs)]
         for part in parts(wanted, BATCH):
             for answer in self.send(part, ctx, write=False):
                 if isinstance(answer, Missing):

@@ -35,7 +35,7 @@ class GraphSettings(Settings):
     )
     lock_column: str = Field(
         default="ConcordatLock",
-        description="Text column of the library (several lines, plain) that remembers what a lock took; needed to lock",
+        description="Text column of the library (several lines) that remembers what a lock took; empty: no locks",
     )
     url: str = Field(default="https://graph.microsoft.com", description="Where Graph answers")
     login: str = Field(default="https://login.microsoftonline.com", description="Where Entra answers")

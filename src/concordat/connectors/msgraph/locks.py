@@ -29,10 +29,12 @@ class Locks:
 
     def holds(self, item: Item) -> bool:
         """Say whether a lock stands on a folder that was read with its columns."""
-        return kept(item, self._column).partition(" ")[0] == DONE
+        return bool(self._column) and kept(item, self._column).partition(" ")[0] == DONE
 
     def shut(self, path: str, ctx: CallContext) -> None:
         """Lock; a repeat turns what was granted since."""
+        if not self._column:
+            raise Rejected("A lock needs a text column of the library: name it as `lock_column`.", field="locked")
         said = kept(self._desk.read(f"{path}?{EXPAND}", ctx), self._column)
         own = [grant for grant in self._desk.all(f"{path}/permissions", ctx) if _writes(grant)]
         if said.partition(" ")[0] == DONE and not own:
@@ -45,7 +47,7 @@ class Locks:
 
     def open(self, path: str, ctx: CallContext) -> None:
         """Give back what the lock took; a grant that somebody deleted since stays deleted."""
-        said = kept(self._desk.read(f"{path}?{EXPAND}", ctx), self._column)
+        said = kept(self._desk.read(f"{path}?{EXPAND}", ctx), self._column) if self._column else ""
         for id_ in said.split()[1:]:
             self._turn(path, id_, "write", ctx)
         if said:
