@@ -12,7 +12,7 @@ from concordat.errors import VendorError
 from concordat.store.database import Connection
 from concordat.store.queries import QUERIES
 
-__all__ = ["TRIPS_AFTER", "Gate", "gate", "went"]
+__all__ = ["TRIPS_AFTER", "Gate", "gate", "not_tried", "went"]
 
 TRIPS_AFTER = 3
 """Calls in a row that find the connection down."""
@@ -44,6 +44,11 @@ def gate(conn: Connection, connection: str, *, wanted: Callable[[], bool] = lamb
         return Gate(probe=True, failing=True)
     _hold_back(conn, connection, row)
     return Gate(closed=True)
+
+
+def not_tried(conn: Connection, connection: str) -> None:
+    """Give the probe back: what was taken for it waits for something else, and no call will be made."""
+    conn.execute(QUERIES.breaker.not_tried, {"connection": connection})
 
 
 def _hold_back(conn: Connection, connection: str, row: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from concordat.engine.alone import alone
-from concordat.engine.breakers import gate, went
+from concordat.engine.breakers import gate, not_tried, went
 from concordat.engine.calls import Outcome, call_all
 from concordat.engine.claims import NOTHING, Claimed, Ready, Turn, put_back_early, refs_of, round_of, take
 from concordat.engine.settling import settle, unkept
@@ -121,7 +121,8 @@ def _claim(world: World, conn: Connection, lane: Lane, worker: int) -> _Taken:
     limit = round_of(world, lane)
     window = facts.settle_window if facts else timedelta(0)
     rows = take(conn, lane.id, limit=limit, worker=worker, settle_window=window)
-    if not rows and gate(conn, lane.connection, wanted=lambda: _any_due(conn, lane)).probe:
+    probing = not rows and gate(conn, lane.connection, wanted=lambda: _any_due(conn, lane)).probe
+    if probing:
         rows = take(conn, lane.id, limit=1, worker=worker, settle_window=window, probing=True)
     if not rows:
         return _Taken()
@@ -129,4 +130,6 @@ def _claim(world: World, conn: Connection, lane: Lane, worker: int) -> _Taken:
     at = rows[0]["now"]
     early = put_back_early(conn, lane, rows, refs)
     claimed = [Claimed.of(row, lane, refs, at) for row in rows if row["id"] not in early]
+    if probing and all(row.act in ("later", "unchanged") for row in claimed):
+        not_tried(conn, lane.connection)
     return _Taken(rows=claimed, failing=rows[0]["failing"], full=len(rows) >= limit)

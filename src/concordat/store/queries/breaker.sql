@@ -7,6 +7,10 @@ SELECT connection, state, probe_at, reason FROM breaker WHERE failures > 0;
 UPDATE breaker SET probe_at = app_now() + interval '1 minute'
 WHERE connection = %(connection)s AND state = 'open' AND probe_at <= app_now() RETURNING connection;
 
+-- name: not_tried
+-- The probe was not used; whoever has something to try may take it now.
+UPDATE breaker SET probe_at = app_now() WHERE connection = %(connection)s AND state = 'open';
+
 -- name: fail
 -- A call found the connection down; the third in a row opens the breaker.
 INSERT INTO breaker AS b (connection, failures, reason) VALUES (%(connection)s, 1, %(reason)s)
