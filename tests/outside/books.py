@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.outside.firm import Firm
 from tests.outside.story import Deal
+from tests.outside.wait import until
 
 __all__ = ["DONE", "Before", "await_in_step", "in_step", "step", "written_once"]
 
@@ -89,7 +90,11 @@ def _standing(firm: Firm, deal: Deal, contract: str) -> str:
 
 
 def written_once(firm: Firm, before: Before, deals: Sequence[Deal]) -> None:
-    """One client per client; one project, job, workspace and channel per deal; each linked, none made twice."""
+    """One client per client; one project, job, workspace and channel per deal; each linked, none made twice.
+
+    A handoff may be in step before its optional steps are: those are awaited first.
+    """
+    until("the optional steps", lambda: all(_all_done(firm.api.of(deal.id)) for deal in deals), within=90, every=0.3)
     clients = len({deal.client for deal in deals})
     expected = {"client": clients} | {word: len(deals) for word in ("project", "job", "workspace", "channel")}
     assert dict(before.new()) == expected
@@ -107,6 +112,10 @@ def written_once(firm: Firm, before: Before, deals: Sequence[Deal]) -> None:
             done = step(whole, name)
             assert done["state"] in DONE, f"{deal.name}: {name} is {done['state']}: {done['error']}"
             assert str(done["ref"]) in now[word] - before.there[word], f"{deal.name}: {name} links {done['ref']}"
+
+
+def _all_done(whole: Mapping[str, Any] | None) -> bool:
+    return all(step(whole, name)["state"] in DONE for name in STEPS)
 
 
 def _names(firm: Firm, before: Before, word: str) -> list[str]:

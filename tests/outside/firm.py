@@ -58,10 +58,20 @@ def concordat(*arguments: object, within: float = 90, **env: str) -> subprocess.
 class Program:
     """One process, from its start to its end. Only what was started here is ever touched."""
 
-    def __init__(self, name: str, arguments: Sequence[object], *, log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[object],
+        *,
+        log: Path,
+        host: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """`host` goes before the command (`ip netns exec NAME`), `env` beside the machine's variables."""
         self.name = name
         self.log = log
-        self._arguments = _command(arguments)
+        self._arguments = [*host, *_command(arguments)]
+        self._env = {**VARIABLES, **(env or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
@@ -70,7 +80,7 @@ class Program:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._arguments,
-                env=VARIABLES,
+                env=self._env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -113,9 +123,11 @@ class Program:
 class Firm:
     """A copy of the firm that `concordat init` writes, on free ports."""
 
-    def __init__(self, template: Path, folder: Path) -> None:
+    def __init__(self, template: Path, folder: Path, **env: str) -> None:
+        """`env`: variables of all its programs."""
         shutil.copytree(template, folder)
         self.folder = folder
+        self.env = env
         self.ports = _free_ports((*CONNECTIONS, "web"))
         _put_ports(folder / "concordat.toml", self.ports)
         self.url = f"http://127.0.0.1:{self.ports['web']}"
@@ -123,7 +135,6 @@ class Firm:
         self.twins = {name: Twin(f"http://127.0.0.1:{self.ports[name]}") for name in CONNECTIONS}
         self.programs: list[Program] = []
         self.up = self._program("up", "--port", self.ports["web"])
-        self._played = self._program("twin", "up", "--json")
 
     # ── what is changed before it runs ────────────────────────────────────────────────────────────
 
@@ -151,10 +162,10 @@ class Firm:
 
     # ── running ───────────────────────────────────────────────────────────────────────────────────
 
-    def play(self) -> Self:
-        """Start the twins and wait for their doors."""
-        self._played.start()
-        until("the twins to open", lambda: self._open(self._played, self._twins_answer), within=60)
+    def play(self, host: Sequence[str] = ()) -> Self:
+        """Start the twins, perhaps on another host, and wait for their doors."""
+        played = self.another("twin", "up", "--json", host=host)
+        until("the twins to open", lambda: self._open(played, self._twins_answer), within=60)
         return self
 
     def begin(self) -> Self:
@@ -172,13 +183,13 @@ class Firm:
         self.up.kill()
         self.begin()
 
-    def another(self, *arguments: object) -> Program:
-        """Start one more program of this firm."""
-        return self._program(*arguments).start()
+    def another(self, *arguments: object, host: Sequence[str] = ()) -> Program:
+        """Start one more program of this firm, perhaps on another host."""
+        return self._program(*arguments, host=host).start()
 
     def say(self, *arguments: object, within: float = 90) -> subprocess.CompletedProcess[str]:
         """Run one command about this firm."""
-        return concordat(*arguments, "--firm", self.folder, within=within)
+        return concordat(*arguments, "--firm", self.folder, within=within, **self.env)
 
     def close(self) -> None:
         """End everything that was started for it, and its database server."""
@@ -194,10 +205,10 @@ class Firm:
         """The `postmaster.pid` of every server in the firm's folder."""
         return sorted((self.folder / ".concordat").rglob("postmaster.pid"))
 
-    def _program(self, *arguments: object) -> Program:
+    def _program(self, *arguments: object, host: Sequence[str] = ()) -> Program:
         name = f"{arguments[0]}-{len(self.programs)}"
         log = self.folder / "logs" / f"{name}.log"
-        self.programs.append(Program(name, [*arguments, "--firm", self.folder], log=log))
+        self.programs.append(Program(name, [*arguments, "--firm", self.folder], log=log, host=host, env=self.env))
         return self.programs[-1]
 
     def _open(self, program: Program, answers: Any) -> bool:
