@@ -198,16 +198,7 @@ class Hosts:
         data.chmod(0o700)
         password = self._folder / "password"
         password.write_text(PASSWORD)
-        made = [
-            str(POSTGRES / "initdb"),
-            "-D",
-            str(data),
-            "-U",
-            "postgres",
-            "-A",
-            "scram-sha-256",
-            f"--pwfile={password}",
-        ]
+        made = ["-D", str(data), "-U", "postgres", "-A", "scram-sha-256", f"--pwfile={password}"]
         done = _run(*AS_POSTGRES, str(POSTGRES / "initdb"), *made, within=60)
         assert done.returncode == 0, done.stderr
         with (data / "pg_hba.conf").open("a") as rules:
