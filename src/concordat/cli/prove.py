@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -24,6 +25,7 @@ def prove(  # noqa: PLR0917 - Typer reads options by name
     seeds: Annotated[str, typer.Option(help="Which seeds: A-B, or one.", metavar="A-B")] = "1-200",
     faults: Annotated[str, typer.Option(help=f"Which faults may strike: {', '.join(PROFILES)}.")] = "all",
     scale: Annotated[float, typer.Option(min=0.1, max=20, help="How much happens in one seed.")] = 1.0,
+    mutants: Annotated[bool, typer.Option("--mutants", help="Hunt planted faults of the engine too.")] = False,
     jobs: Annotated[int, typer.Option(min=0, max=64, help="Processes; 0: one per core.")] = 0,
     report: ReportOption = None,
     as_json: JsonOption = False,
@@ -37,7 +39,7 @@ def prove(  # noqa: PLR0917 - Typer reads options by name
 
     Every run plants one violation, the canary. A run that does not notice it has proven nothing, and exits 1 too.
     """
-    order = _order(seeds, faults, scale, jobs)
+    order = replace(_order(seeds, faults, scale, jobs), mutants=mutants)
     with waiting("prove", quiet=as_json) as say:
         found = run(order, lambda done, many, failed: _progress(say, done, many, failed))
     told = found.as_json()
@@ -76,6 +78,8 @@ def _show(found: Report) -> None:
     table.add_row("seeds", f"{told['seeds']} ({', '.join(f'{n} of class {c}' for c, n in told['classes'].items())})")
     table.add_row("faults", f"{sum(found.struck.values())} of {len(found.struck)} kinds struck")
     table.add_row("failed", str(len(found.failures)))
+    if told["mutants"]:
+        table.add_row("mutants", _mutants(told["mutants"]))
     table.add_row("canary", f"noticed: {found.canary}" if found.canary else "[red]not noticed[/red]")
     table.add_row("reach", _reach(told["reach"], judged=bool(found.short) or told["seeds"] >= 1000))
     table.add_row(
@@ -83,6 +87,11 @@ def _show(found: Report) -> None:
     )
     out.print(table)
     out.print("[green]holds[/green]" if found.holds else "[red]does not hold[/red]")
+
+
+def _mutants(mutants: list[dict[str, Any]]) -> str:
+    alive = [f"[red]{m['name']}[/red]: {m['why'] or 'nobody noticed'}" for m in mutants if not m["killed_by"]]
+    return "\n".join([f"{len(mutants) - len(alive)} of {len(mutants)} killed", *alive])
 
 
 def _reach(reach: dict[str, Any], *, judged: bool) -> str:

@@ -17,6 +17,7 @@ import structlog
 from concordat.errors import Bug
 from concordat.prove.canary import CANARY, with_canary
 from concordat.prove.machine import Machine
+from concordat.prove.mutants import MUTANTS, hunt
 from concordat.prove.reach import BAR, Cell, cells, excluded, short
 from concordat.prove.run import Outcome, play
 from concordat.prove.scene import draw
@@ -45,6 +46,8 @@ class Order:
     scale: float = 1.0
     jobs: int = 2
     mix: str = ""
+    mutants: bool = False
+    """Hunt the planted faults too."""
 
     @property
     def seeds(self) -> range:
@@ -68,8 +71,8 @@ class Report:
 
     @property
     def holds(self) -> bool:
-        """No seed failed, and the canary did."""
-        return not self.failures and bool(self.canary)
+        """No seed failed, the canary did, and every planted fault was noticed or has its excuse."""
+        return not self.failures and bool(self.canary) and all(m["killed_by"] or m["why"] for m in self.mutants)
 
     @property
     def short(self) -> list[Cell]:
@@ -130,6 +133,8 @@ def _collect(report: Report, results: Any, processes: Sequence[Any], say: Say) -
             report.failures.append(said)
         elif isinstance(said, str):
             report.canary = said
+        elif "killed_by" in said:
+            report.mutants.append(said)
         else:
             done += 1
             report.reach.update(said["reach"])
@@ -164,6 +169,9 @@ def work(order: Order, part: int, parts: int, results: Any) -> None:
                 results.put(_failure(order, outcome, machine, tell=told <= STORIES))
             counts = Counter({f"mix {outcome.scene.mix}": 1}) + Counter(dict(outcome.counts))
             results.put({"reach": outcome.reach, "struck": outcome.struck, "counts": counts})
+        known: dict[tuple[int, str, str], str] = {}
+        for mutant in MUTANTS[part::parts] if order.mutants else ():
+            results.put(hunt(mutant, machine, known))
     results.put(None)
 
 

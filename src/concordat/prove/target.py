@@ -100,6 +100,8 @@ class Target:
         self.held: dict[str, Held] = {}
         self.ledger: list[Entry] = []
         self.landing: list[Landing] = []
+        self.answered: dict[str, WriteResult] = {}
+        """Class A systems know idempotency keys: the same one gets the same answer, and nothing is written again."""
         self.down_until = 0.0
         self.quota_until = 0.0
         self.calls = 0
@@ -217,6 +219,14 @@ class Target:
         if REFUSED in str(intent.fields.get("name", "")):
             return WriteResult(error=Rejected("the name is refused", code="BAD_NAME", field="name"))
         facts = self.facts.targets[intent.object]
+        if facts.unique_key and intent.write_key in self.answered:
+            return self.answered[intent.write_key]
+        done = self._written(intent, facts, drops=drops)
+        if facts.unique_key and done.error is None:
+            self.answered[intent.write_key] = done
+        return done
+
+    def _written(self, intent: WriteIntent, facts: ObjectFacts, *, drops: bool) -> WriteResult:
         known = [h for h in self.held.values() if h.object == intent.object and h.key == intent.record_key]
         if intent.ref:
             mine = self.held.get(intent.ref)
