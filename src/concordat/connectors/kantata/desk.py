@@ -164,14 +164,16 @@ class Desk:
 
         Tasks, groups and users may have fields of the same name (src: OpenAPI, `subject_type` of custom_fields).
         """
-        if all(name in self._fields for name in names):
-            return self._fields
+        known = self._fields  # another thread may forget meanwhile
+        if all(name in known for name in names):
+            return known
         with held(self._lock, ctx):
-            if any(name and name not in self._fields for name in names):
+            known = self._fields
+            if any(name and name not in known for name in names):
                 sheets = self.all(ctx, "custom_fields", {"subject_type": PROJECT})
                 rows = [row for sheet in sheets for row in sheet.rows if row.get("subject_type", PROJECT) == PROJECT]
-                self._fields = {str(row["name"]): int(row["id"]) for row in rows}
-            return self._fields
+                known = self._fields = {str(row["name"]): int(row["id"]) for row in rows}
+            return known
 
     def me(self, ctx: CallContext) -> None:
         """Read the user that the token stands for."""
