@@ -118,12 +118,25 @@ def _count(conn: Connection, sources: Sequence[int], things: Sequence[_Thing]) -
         ended = conn.execute(QUERIES.ownership.agreed, {"rows": json_text(agreed)}).fetchall()
         over = {"kind": "ownership", "subjects": [_subject(row) for row in ended], "resolution": "the systems agree"}
         conn.execute(QUERIES.case.resolve_subjects, over)
+        _rest(conn, things)
     for row in conn.execute(QUERIES.ownership.open_conflicts, {"sources": sources}):
         thing = by_key.get((row["owner_id"], row["object"], row["item"]))
         if thing is not None:
             thing.stopped.add((row["field"], row["connection"]))
     for thing in things:
         thing.judged = _without_stopped(thing)
+
+
+def _rest(conn: Connection, things: Sequence[_Thing]) -> None:
+    """What a person was asked about is over where the system has come to hold the owner's value."""
+    agreeing: dict[tuple[int, str, str], list[str]] = defaultdict(list)
+    for thing in things:
+        for name, system in thing.judged.settled:
+            agreeing[thing.owner_id, thing.object, system].append(name)
+    rows = [{"owner_id": o, "object": x, "connection": s, "fields": names} for (o, x, s), names in agreeing.items()]
+    ended = [row["id"] for row in conn.execute(QUERIES.ownership.carried_anyway, {"rows": json_text(rows)})]
+    if ended:
+        conn.execute(QUERIES.case.resolve_effects, {"effects": ended, "resolution": "the systems agree"})
 
 
 def _row(thing: _Thing, edit: Edit) -> dict[str, Any]:

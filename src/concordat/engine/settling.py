@@ -179,9 +179,16 @@ def _absent(world: World, outcome: Outcome, at: datetime) -> _Settled:
     return _Settled(outcome=outcome, verdict=verdict, word="absent", error=says)
 
 
+def _owners(world: World, lane: Lane, outcome: Outcome) -> str:
+    """Whose the fields are that somebody else's automation overwrites."""
+    rules = world.owned.get(lane.object, {})
+    others = {f: rules[f][0].system for f in outcome.differs if f in rules and rules[f][0].system != lane.connection}
+    return "".join(f"; {name} belongs to {system}" for name, system in others.items())
+
+
 def _done(world: World, outcome: Outcome, lane: Lane, at: datetime) -> _Settled:
     if outcome.differs and outcome.row.act != "resolve":
-        fields = ", ".join(outcome.differs)
+        fields = ", ".join(outcome.differs) + _owners(world, lane, outcome)
         says = f"{lane.connection} accepted the write but holds something else in: {fields}"
         return _Settled(outcome=outcome, verdict=Verdict(state=E.HELD, case="refused"), word="differs", error=says)
     if outcome.differs:

@@ -56,7 +56,8 @@ integration = {{ title = "Integration", calendar = "NB-DE", email = "integration
 [web]
 port = {web}
 
-# The systems. `reads`: objects whose records are taken from there as the source, asked for every `poll`.
+# The systems. `reads`: objects whose records are taken from there as the source, asked for every `poll`. The ERP's
+# clients are read because it owns their payment terms: what a contract's `owns` says is enforced where it is read.
 # `settle`: a twin has written nothing when a lost call has not shown after so long. Remove it for a real account.
 """
 
@@ -94,6 +95,7 @@ password = {{ file = "secrets/hr.password" }}
 [connections.erp]
 system = "netsuite"
 url = "http://127.0.0.1:{erp}"
+reads = ["client"]
 account = "1234567"
 client_id = "northbeam-concordat"
 certificate_id = "northbeam-1"
@@ -108,6 +110,7 @@ terms = {{ NET14 = "5", NET15 = "1", NET30 = "2", NET45 = "6", NET60 = "3" }}
 [connections.erp]
 system = "tryton"
 url = "http://127.0.0.1:{erp}"
+reads = ["client"]
 database = "erp"
 user = "concordat"
 password = {{ file = "secrets/erp.password" }}

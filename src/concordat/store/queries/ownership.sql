@@ -72,6 +72,15 @@ WHERE o.owner_id = t.owner_id AND o.object = t.object AND o.item = t.item AND o.
   AND o.state <> 'agreed'
 RETURNING o.owner_id, o.object, o.item, o.field, o.connection;
 
+-- name: carried_anyway
+-- Writes of such a value that a person was asked about, and that its system has come to hold without us.
+UPDATE effect e SET state = 'superseded', waits_for = '' FROM link l, lane n, jsonb_to_recordset(%(rows)s::jsonb) AS t(owner_id bigint, object text, connection text, fields text[])
+WHERE l.owner_id = t.owner_id AND l.object = t.object AND l.connection = t.connection AND e.link_id = l.id AND e.handoff_id IN (
+        SELECT h.id FROM handoff h WHERE h.subject_id = l.owner_id UNION ALL SELECT i.handoff_id FROM handoff_input i WHERE i.record_id = l.owner_id)
+  AND e.kind = 'carry' AND e.state = 'held' AND n.id = e.lane_id AND n.connection = t.connection
+  AND ARRAY(SELECT jsonb_object_keys(e.desired)) <@ t.fields
+RETURNING e.id;
+
 -- name: open_conflicts
 -- What a person looks at, or has to, of these things.
 SELECT owner_id, object, item, field, connection FROM ownership WHERE owner_id = ANY(%(sources)s::bigint[]) AND state IN ('raised', 'stopped');
