@@ -120,6 +120,8 @@ class CallContext:
     """W3C trace context, sent as the `traceparent` header."""
     timeout: float = 30.0
     """Seconds the call may take; no call outlives its lease."""
+    priority: int = 0
+    """Who goes first when calls are scarce: 0 transactional, 1 stream and reading back, 2 batch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -31,7 +31,13 @@ def timed(ctx: CallContext) -> CallContext:
     if isinstance(ctx, _Timed):
         return ctx
     until = time.monotonic() + ctx.timeout
-    return _Timed(correlation_id=ctx.correlation_id, traceparent=ctx.traceparent, timeout=ctx.timeout, until=until)
+    return _Timed(
+        correlation_id=ctx.correlation_id,
+        traceparent=ctx.traceparent,
+        timeout=ctx.timeout,
+        priority=ctx.priority,
+        until=until,
+    )
 
 
 def left(ctx: CallContext) -> CallContext:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from concordat.sdk.rest.answer import STATUS, TRANSPORT, Answer, Translate, status_error, transport_error
 from concordat.sdk.rest.codec import decode_json, encode_json
 from concordat.sdk.rest.door import Auth, Http, WireCall, observe
+from concordat.sdk.rest.meter import Meter, install
 
 __all__ = [
     "STATUS",
@@ -23,10 +24,12 @@ __all__ = [
     "Answer",
     "Auth",
     "Http",
+    "Meter",
     "Translate",
     "WireCall",
     "decode_json",
     "encode_json",
+    "install",
     "observe",
     "status_error",
     "transport_error",

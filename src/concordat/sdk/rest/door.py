@@ -15,6 +15,7 @@ import httpx
 from concordat.errors import AuthRevoked, Rejected, Unavailable, UnknownOutcome, VendorError
 from concordat.sdk.rest.answer import Answer, Translate, status_error, transport_error
 from concordat.sdk.rest.codec import decode_json, encode_json
+from concordat.sdk.rest.meter import meter_of
 from concordat.sdk.spec import CallContext
 from concordat.sdk.timing import left, timed
 
@@ -163,7 +164,8 @@ class Http:
 
     def _exchange(self, plan: _Plan, ctx: CallContext, proof: Mapping[str, str]) -> Answer:
         ctx = left(ctx)
-        with self._observed(plan, ctx) as seen:
+        with self._metered(ctx) as told, self._observed(plan, ctx) as seen:
+            ctx = left(ctx)
             try:
                 answer = self._receive(plan, self._request(plan, ctx, proof), ctx.timeout)
             except httpx.RequestError as error:
@@ -171,7 +173,29 @@ class Http:
             except httpx.InvalidURL as error:
                 raise Rejected(f"{self.connection}: the address cannot be used: {error}") from error
             seen.append(answer.status)
+            told.append(answer)
             return answer
+
+    @contextmanager
+    def _metered(self, ctx: CallContext) -> Iterator[list[Answer]]:
+        """Let the connection's meter hold this exchange back, and tell it how it went."""
+        told: list[Answer] = []
+        meter = meter_of(self.connection)
+        if meter is None:
+            yield told
+            return
+        meter.begin(ctx)
+        error: VendorError | None = None
+        try:
+            yield told
+            if told and not told[0].ok:
+                error = self._error(told[0], write=False)
+        except VendorError as failure:
+            error = failure
+            raise
+        finally:
+            answer = told[0] if told else None
+            meter.end(answer.status if answer else None, answer.headers if answer else {}, error)
 
     def _request(self, plan: _Plan, ctx: CallContext, proof: Mapping[str, str]) -> httpx.Request:
         headers = {"x-correlation-id": ctx.correlation_id, **plan.options["headers"], **proof}

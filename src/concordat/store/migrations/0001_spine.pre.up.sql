@@ -378,6 +378,40 @@ CREATE TABLE breaker (
   CHECK ((state = 'open') = (probe_at IS NOT NULL))
 );
 
+-- What may be called: per connection, over all processes. Calls are leased in batches, so that a call costs no statement.
+CREATE TABLE budget (
+  connection    text PRIMARY KEY,
+  -- Calls of one window, and how many of it are used or leased.
+  quota         bigint CHECK (quota > 0),
+  period        interval NOT NULL DEFAULT '1 day' CHECK (period > '0'),
+  resets_at     timestamptz NOT NULL,
+  used          bigint NOT NULL DEFAULT 0 CHECK (used >= 0),
+  -- Calls a second, as a bucket.
+  rate          float8 CHECK (rate > 0),
+  tokens        float8 NOT NULL DEFAULT 0,
+  refilled_at   timestamptz NOT NULL,
+  parallel      integer CHECK (parallel > 0),
+  blocked_until timestamptz,
+  -- Calls ever, and their present pace a second.
+  calls         bigint NOT NULL DEFAULT 0,
+  paced         bigint NOT NULL DEFAULT 0,
+  pace          float8 NOT NULL DEFAULT 0,
+  paced_at      timestamptz NOT NULL,
+  -- What the firm says, and what answers taught.
+  said          jsonb NOT NULL DEFAULT '{}',
+  learnt        jsonb NOT NULL DEFAULT '{}',
+  learnt_at     timestamptz
+) WITH (fillfactor = 50);
+
+-- How many calls side by side each process may make.
+CREATE TABLE budget_share (
+  connection text NOT NULL,
+  holder     text NOT NULL,
+  slots      integer NOT NULL CHECK (slots >= 0),
+  until      timestamptz NOT NULL,
+  PRIMARY KEY (connection, holder)
+) WITH (fillfactor = 50);
+
 -- ── what people see ──────────────────────────────────────────────────────────────────────────────
 
 CREATE TABLE "case" (
