@@ -18,6 +18,7 @@ from concordat.engine.world import World
 from concordat.errors import Contended, NotReachable
 from concordat.prove.fibres import AtOnce, Fibre, Fibres
 from concordat.prove.machine import Simulated
+from concordat.prove.scene import dice
 from concordat.prove.source import OBJECTS
 from concordat.prove.stage import Stage
 from concordat.sdk.spec import Connector
@@ -94,6 +95,8 @@ class Hand:
         self.fibres: list[Fibre] = []
         self.frozen_until = 0.0
         self.alive = True
+        self.skew = dice("skew", outfit.stage.scene.seed, number).uniform(-26, 26) * 3600.0
+        """How far this machine's clock is off, in seconds."""
         self.looked = self.beaten = self.tidied = float("-inf")
         self.joined = self.stage.now
         self.world = outfit.world()

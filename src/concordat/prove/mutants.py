@@ -193,6 +193,10 @@ def _unswept(_real: Any) -> Any:
     return sweep
 
 
+def _believed_absent(real: Any) -> Any:
+    return lambda **facts: real(**{**facts, "settle_by": facts["now"]})
+
+
 def _never_older(_real: Any) -> Any:
     return lambda *_: False
 
@@ -201,7 +205,6 @@ WORK = "JOIN work w ON w.effect_id = a.effect_id AND w.fence = a.fence"
 RESOLVE = "WHEN s.state IN ('sending', 'in_doubt') THEN 'resolve'"
 SENDING = "CASE WHEN s.act = 'resolve' THEN 'in_doubt' ELSE 'sending' END"
 SAME = "s.link_digest = s.digest THEN 'unchanged'"
-WINDOW = "make_interval(secs => %(settle_window)s)"
 NEWER = 'excluded.version COLLATE "C" > r.version COLLATE "C"'
 
 MUTANTS: Sequence[Mutant] = (
@@ -212,8 +215,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(name="no lookup", says="what is in doubt is sent again without a look",
            patch=sql("effect", "claim", RESOLVE, RESOLVE.replace("'resolve'", "'write'")), mix="B", profile="network"),
     Mutant(name="no settle window", says="absence is believed at once",
-           patch=sql("effect", "claim", WINDOW, "make_interval(secs => 0 * %(settle_window)s)"), mix="B",
-           profile="network"),
+           patch=swap("engine.settling:after_absence", _believed_absent), mix="B", profile="network"),
     Mutant(name="checkpoint before effect", says="an effect counts as applied before it is sent",
            patch=sql("effect", "claim", SENDING, SENDING.replace("'sending'", "'applied'")), mix="D", profile="crash"),
     Mutant(name="no fence", says="a worker that was presumed dead settles all the same",

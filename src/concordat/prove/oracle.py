@@ -208,6 +208,7 @@ def judge(run: Run) -> None:
     _nothing_else(run, truth, live, told)
     for target in run.targets.values():
         steps_back(target)
+    _poison(run, told)
     _ends(run, rows, told)
 
 
@@ -341,6 +342,15 @@ def steps_back(target: Target) -> None:
                 where = f"{entry.object} {entry.ref} of {target.name}"
                 raise Broken("step-back", f"{where} shows {name} r{shown} after r{newest[entry.ref, name]}")
             newest[entry.ref, name] = shown
+
+
+def _poison(run: Run, told: Told) -> None:
+    """P7: a record that cannot be taken is a case of somebody's, as long as it is so and no longer."""
+    for (object_, ref), record in run.crm.records.items():
+        bad = object_ == "contract" and record.fields["end_date"] == IMPOSSIBLE
+        if bad != (ref in told.records):
+            says = "cannot be taken, and nobody was told" if bad else "was mended, and its case stays"
+            raise Broken("poison-told", f"{object_} {ref} {says}")
 
 
 def _ends(run: Run, rows: Mapping[str, Sequence[Mapping[str, Any]]], told: Told) -> None:

@@ -87,7 +87,6 @@ class Run:
         self.pending = list(scene.events)
         self.watch = Watch(self)
         self.steps = 0
-        self.skew = 0.0
 
     def _target(self, name: str, objects: Sequence[str]) -> Target:
         upsert = dice("upsert", self.scene.seed, name).random() < 0.7
@@ -288,6 +287,12 @@ class Run:
         self.hands.append(Hand(self.outfit, self.numbers))
 
 
+def _monotonic(stage: Stage) -> float:
+    """What the process that runs now believes its clock says."""
+    owner = stage.fibres.current.owner if stage.fibres.current is not None else None
+    return stage.now + (owner.skew if isinstance(owner, Hand) else 0.0)
+
+
 def play(scene: Scene, machine: Machine) -> Outcome:
     """Play one scene on a fresh database and say what became of it."""
     fibres = Fibres()
@@ -295,7 +300,7 @@ def play(scene: Scene, machine: Machine) -> Outcome:
     stage = Stage(scene=scene, clock=clock, swarm=Swarm(seed=scene.seed, rates=scene.rates), fibres=fibres)
     broken: Broken | None = None
     counts: Counter[str] = Counter()
-    with local_time(lambda: stage.now, stage.sleep), machine.database(stage) as db:
+    with local_time(partial(_monotonic, stage), stage.sleep), machine.database(stage) as db:
         run = Run(scene, machine, db, stage)
         try:
             run.go()

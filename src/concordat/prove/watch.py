@@ -7,7 +7,7 @@
 | lease, waits-named, held-has-case | P4 |
 | taken-over | P5 |
 | step-back | P6 |
-| poison-alone | P7 |
+| poison-told | P7 |
 | replay-moves | P10 |
 | ends-flagged | P11 |
 | comes-to-rest, no-fault-of-ours, stray-work | the engine itself |
@@ -31,7 +31,7 @@ __all__ = ["INVARIANTS", "RESTLESS", "Watch"]
 
 INVARIANTS = (
     "missing", "twice", "stale", "wrong", "unwanted", "input-ends", "input-durable", "lease", "waits-named",
-    "held-has-case", "taken-over", "step-back", "poison-alone", "replay-moves", "ends-flagged", "comes-to-rest",
+    "held-has-case", "taken-over", "step-back", "poison-told", "replay-moves", "ends-flagged", "comes-to-rest",
     "no-fault-of-ours", "stray-work",
 )  # fmt: skip
 LEASE = 60.0
