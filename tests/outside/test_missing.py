@@ -61,28 +61,6 @@ def fill(firm: Firm, deal: Deal, fields: list[str], whole: dict[tuple[str, str],
         until(f"{field} not to be missing any more", lambda left=left: lacking(firm, deal) == left)  # type: ignore[misc]
 
 
-def test_a_deal_is_reversed_and_won_again(firm: Firm, story: Story) -> None:
-    deal = story.deal()
-    before = Before(firm)
-    firm.twins["crm"].seed(crm_records([deal]))
-    firm.crm("win_deal", id=deal.id)
-    await_in_step(firm, [deal])
-    written_once(firm, before, [deal])
-    first = {one["step"]: one["ref"] for one in (firm.api.of(deal.id) or {})["steps"]}
-    firm.crm("reverse_deal", id=deal.id)
-    until("the handoff to be withdrawn", lambda: state(firm, deal) in {"withdrawing", "withdrawn"})
-    handoff = firm.api.of(deal.id)
-    assert handoff is not None
-    assert [case["kind"] for case in handoff["cases"] if case["state"] != "resolved"] == ["withdrawn"]
-    deleted = [line for lines in firm.ledgers().values() for line in lines if line["operation"] == "delete"]
-    assert not deleted, "a withdrawal deletes nothing"
-    firm.crm("win_deal", id=deal.id)
-    await_in_step(firm, [deal])
-    assert {one["step"]: one["ref"] for one in (firm.api.of(deal.id) or {})["steps"]} == first
-    written_once(firm, before, [deal])
-    until("the case to be closed", lambda: not [c for c in firm.api.cases() if c["handoff_id"] == handoff["id"]])
-
-
 def state(firm: Firm, deal: Deal) -> str:
     return str((firm.api.of(deal.id) or {"state": ""})["state"])
 
