@@ -218,6 +218,7 @@ WORDS = ["", "\x00", "%", "' OR 1=1 --", "é" * 50, "\u202e", "9" * 90, "H" + "9
 PATHS = ("/handoffs", "/cases", "/deliveries", "/alerts", "/contracts", "/connections")
 
 
+@pytest.mark.slow
 def test_any_word_in_any_filter_has_an_answer(site: Site):
     site.deals.take(*site.deals.won())
     site.run()
