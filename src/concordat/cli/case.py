@@ -7,14 +7,16 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from concordat.cli.decide import PersonOption
 from concordat.cli.open import reading
 from concordat.cli.screen import FirmOption, JsonOption, listing, out, print_json
 from concordat.operations.cases import show_case
+from concordat.operations.decisions import decide_case
 from concordat.operations.overview import list_cases
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Cases: list, show one.", no_args_is_help=True)
+app = typer.Typer(help="Cases: list, show, decide.", no_args_is_help=True)
 
 COLUMNS = {
     "id": "Case",
@@ -62,3 +64,16 @@ def show(
         out.print(f"  {name}: {value}", markup=False, soft_wrap=True)
     if row["resolution"]:
         out.print(f"resolved: {row['resolution']}", markup=False)
+
+
+@app.command("decide")
+def decide_(
+    id_: Annotated[int, typer.Argument(metavar="ID", help="The case's id.")],
+    reason: Annotated[str, typer.Option("--reason", help="What was decided, in a sentence.")],
+    firm: FirmOption = None,
+    person: PersonOption = "operator",
+) -> None:
+    """Close a case about what was withdrawn, adopted or disputed: somebody saw to it, or it stays as it is."""
+    with reading(firm) as conn:
+        row = decide_case(conn, id_, person=person, reason=reason)
+    out.print(f"Case {row['id']} is decided by {person}: {reason}", markup=False)

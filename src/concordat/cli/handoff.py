@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -10,20 +9,17 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from concordat.cli import decide
+from concordat.cli.named import IdArgument, the_id
 from concordat.cli.open import database, reading
 from concordat.cli.screen import FirmOption, JsonOption, err, listing, out, print_json
 from concordat.engine.worker import WAKE
-from concordat.errors import NotFound, UserError
 from concordat.operations.handoffs import Wanted, find_handoffs, replay, show_handoff
-from concordat.store.database import Connection
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Handoffs: list, show one, replay one.", no_args_is_help=True)
+app = typer.Typer(help="Handoffs: list, show, replay, undo, decide.", no_args_is_help=True)
 
-IdArgument = Annotated[
-    str, typer.Argument(help="A handoff's id (12 or H12), or any system's number of anything in it.")
-]
 COLUMNS = {
     "id": "Handoff",
     "state": "State",
@@ -92,19 +88,15 @@ def replay_(
         out.print(f"  {left['step']} stays: {left['why']}", markup=False)
 
 
-def the_id(conn: Connection, said: str) -> int:
-    """The handoff behind an id or any system's number. Raises `NotFound`; several are a `UserError` that lists them."""
-    if re.fullmatch(r"[Hh]-?\d{1,18}", said):
-        return int(said.lstrip("Hh-"))
-    rows = find_handoffs(conn, Wanted(q=said)).rows
-    if said.isdigit() and len(said) < 19 and not rows:
-        return int(said)
-    if not rows:
-        raise NotFound(f"No handoff has to do with {said}.", remedy="`concordat handoff list` shows those there are.")
-    if len(rows) > 1:
-        several = ", ".join(f"{row['id']} ({row['contract']})" for row in rows[:10])
-        raise UserError(f"Several handoffs have to do with {said}: {several}.", remedy="Name one by its id, like H12.")
-    return int(rows[0]["id"])
+for _name, _work in (
+    ("undo-plan", decide.undo_plan_),
+    ("cancel", decide.cancel_),
+    ("skip", decide.skip_),
+    ("proposals", decide.proposals),
+    ("approve", decide.approve_),
+    ("decline", decide.decline_),
+):
+    app.command(_name)(_work)
 
 
 def _line(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,8 +46,8 @@ COMMANDS = {
         "Try to break the engine's promises with seeded faults and crashes; exit 1 when one is broken.",
     ),
     "contract": ("contract:app", "Contracts: list, show, release a brake."),
-    "handoff": ("handoff:app", "Handoffs: list, show one, replay one."),
-    "case": ("case:app", "Cases: list, show one."),
+    "handoff": ("handoff:app", "Handoffs: list, show, replay, undo, decide."),
+    "case": ("case:app", "Cases: list, show, decide."),
     "db": ("db:app", "The database: migrations and their state."),
     "twin": ("twin:app", "Twins: programs that answer as the vendors' systems do."),
 }

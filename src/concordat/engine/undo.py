@@ -82,9 +82,10 @@ def lines_of(
     records: Mapping[str, Mapping[str, Any]],
     *,
     only: frozenset[int] | None = None,
+    said: Mapping[tuple[str, str], Any] | None = None,
 ) -> tuple[Line, ...]:
-    """The undo plan of one handoff, or of some of its effects."""
-    standing = [_standing(row, stands) for row in stands.effects if _counts(row, only)]
+    """The undo plan of one handoff, or of some of its effects; `said` is what targets answered just now."""
+    standing = [_standing(row, stands, said or {}) for row in stands.effects if _counts(row, only)]
     done = {row["step"] for row in stands.effects if row["state"] in (E.APPLIED, E.VERIFIED)}
     return plan_undo(
         contract,
@@ -108,8 +109,10 @@ def _may_stand(row: Mapping[str, Any]) -> bool:
     return bool(row["state"] == E.SUPERSEDED and row["kind"] == "put" and row["ref"])
 
 
-def _standing(row: Mapping[str, Any], stands: Survey) -> Standing:
-    look = stands.looks.get((row["step"], row["item"]))
+def _standing(row: Mapping[str, Any], stands: Survey, said: Mapping[tuple[str, str], Any]) -> Standing:
+    place = (row["step"], row["item"])
+    look = stands.looks.get(place)
+    answered = look is not None and look["state"] in (E.APPLIED, E.VERIFIED, E.HELD)
     return Standing(
         id=row["id"],
         step=row["step"],
@@ -123,8 +126,8 @@ def _standing(row: Mapping[str, Any], stands: Survey) -> Standing:
         shared=row["owner_id"] != row["subject_id"],
         wanted_by=row["wanted_by"] or 0,
         unknown=row["unknown"],
-        usage=look["answer"] if look else None,
-        looked=bool(look) and look["state"] in (E.APPLIED, E.VERIFIED, E.HELD) if look else False,
+        usage=said[place] if place in said else look["answer"] if look else None,
+        looked=answered or place in said,
     )
 
 

@@ -21,6 +21,8 @@ SESSION_LASTS = timedelta(hours=12)
 ROLES = ("viewer", "operator", "approver", "engineer", "board", "auditor")
 ACTS = frozenset({"operator", "engineer"})
 """Roles that may move work."""
+DECIDES = ACTS | {"approver"}
+"""Roles that may agree to a change."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +34,11 @@ class Person:
     units: tuple[str, ...]
     csrf: str = ""
     """What a form of theirs must carry; empty for a client with a token, which has no cookie to ride on."""
+
+    @property
+    def decides(self) -> bool:
+        """Whether this role may agree to a late change, or refuse it."""
+        return self.role in DECIDES
 
     @property
     def acts(self) -> bool:

@@ -12,8 +12,8 @@ from concordat.engine.worker import Worker
 from concordat.engine.worker import wake as wake_all
 from concordat.operations.sessions import api_token
 from concordat.web import health, hooks, live, problems
+from concordat.web.api import decisions, lists
 from concordat.web.api import handoffs as handoffs_api
-from concordat.web.api import lists
 from concordat.web.console import Console
 from concordat.web.edge import Bodies, Headers
 from concordat.web.identity import Door
@@ -62,6 +62,7 @@ def create_app(running: Running, *, worker: Worker | None, base_url: str) -> Fas
     app.include_router(hooks.router(world, wake))
     app.include_router(health.router(running.db))
     app.include_router(handoffs_api.router(world, lambda: wake("")), prefix="/api/v1")
+    app.include_router(decisions.router(world, lambda: wake("")), prefix="/api/v1")
     app.include_router(lists.router(world), prefix="/api/v1")
     app.include_router(login.router(console, running.db, secure=base_url.startswith("https:")))
     for page in (overview, handoffs, cases, contracts):

@@ -12,7 +12,7 @@ from concordat.store.database import Database
 from concordat.web.edge import in_thread
 from concordat.web.problems import Refused
 
-__all__ = ["COOKIE", "Acting", "Door", "Looking", "SignedOut", "Visiting", "check_form", "check_own"]
+__all__ = ["COOKIE", "Acting", "Deciding", "Door", "Looking", "SignedOut", "Visiting", "check_form", "check_own"]
 
 COOKIE = "concordat_session"
 FORM_HEADER = "X-CSRF-Token"
@@ -65,10 +65,18 @@ def _acting(person: Annotated[Person, Depends(looking)]) -> Person:
     return person
 
 
+def _deciding(person: Annotated[Person, Depends(looking)]) -> Person:
+    if not person.decides:
+        raise Refused(403, f"The role {person.role} looks and does not decide.", remedy="Ask an approver.")
+    return person
+
+
 Looking = Annotated[Person, Depends(looking)]
 """Somebody who is signed in."""
 Acting = Annotated[Person, Depends(_acting)]
 """Somebody whose role may move work."""
+Deciding = Annotated[Person, Depends(_deciding)]
+"""Somebody whose role may agree to a change."""
 
 
 class SignedOut(Refused):

@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from concordat.core.contract import Contract
 from concordat.core.expressions import compile_rule
 from concordat.core.plan import Known, Stance
 from concordat.engine.matching.subject import Subject
 from concordat.engine.world import World
+from concordat.errors import NotFound
 from concordat.store.database import Connection
 from concordat.store.queries import QUERIES
 
-__all__ = ["again", "find_standing", "read", "wait_for_parents"]
+__all__ = ["again", "find_standing", "read", "read_one", "wait_for_parents"]
 
 PARENT_WAIT = 2.0
 """Seconds until a handoff whose parent is not readable yet is planned again; it grows with the handoff's age."""
@@ -47,6 +49,17 @@ def read(world: World, conn: Connection, marks: Sequence[Mapping[str, Any]]) -> 
         for name in members[0].contract.with_:
             _relate(conn, members, name)
     return subjects
+
+
+def read_one(conn: Connection, contract: Contract, subject_id: int) -> Subject:
+    """One subject with everything its contract relates it to, for somebody who only looks: nothing is locked."""
+    row = conn.execute(QUERIES.handoff.records_by_id, {"ids": [subject_id]}).fetchone()
+    if row is None:
+        raise NotFound(f"There is no record {subject_id}.")
+    subject = Subject(contract=contract, known=_known(row), unit=row["unit"], correlation_id="", traceparent="")
+    for name in contract.with_:
+        _relate(conn, [subject], name)
+    return subject
 
 
 def _known(row: Mapping[str, Any]) -> Known:

@@ -21,6 +21,8 @@ KINDS = {
     "held": "Outcome unknown",
     "refused": "Refused by the target",
     "withdrawn": "Withdrawn after the start",
+    "adopted": "Newer than its contract now",
+    "disagreement": "Two contracts disagree",
     "brake": "Too many at once",
     "late_change": "Changed after it was done",
     "unreadable": "Cannot be read",

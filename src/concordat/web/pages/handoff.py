@@ -9,12 +9,15 @@ from fastapi import APIRouter, Form, Path, Query, Request, Response
 from markupsafe import Markup
 from starlette.responses import RedirectResponse
 
+from concordat.operations.decisions import approve, decline, list_proposals
 from concordat.operations.handoffs import replay, show_handoff
+from concordat.operations.undo import undo_plan
 from concordat.store.database import now
 from concordat.web.console import Console
 from concordat.web.drawing.timeline import Timeline, axis, draw, timeline
 from concordat.web.edge import bounded, in_thread
-from concordat.web.identity import Visiting, check_form
+from concordat.web.identity import Visiting, check_form, check_own
+from concordat.web.problems import Refused
 from concordat.web.story import tell
 
 __all__ = ["router"]
@@ -40,6 +43,7 @@ def router(console: Console, wake: Any) -> APIRouter:
     ) -> Response:
         with world.db.app(person.units) as conn:
             row = show_handoff(conn, id, world.contracts)
+            undo, proposals = undo_plan(world, conn, id), list_proposals(conn, id)
             at = now(conn)
         found = timeline(row, at)
         return console.page(
@@ -48,12 +52,36 @@ def router(console: Console, wake: Any) -> APIRouter:
             person=person,
             now=at,
             row=row,
+            undo=undo,
+            proposals=proposals,
+            value=in_short,
             story=tell(row, world),
             picture=_Picture(found),
             notes={e["id"]: _note(e) for e in row["effects"]},
             stuck=[e for e in row["effects"] if e["state"] in MOVABLE],
             said=_said(released, left),
         )
+
+    @routes.post("/proposals/{id}")
+    async def decide(
+        person: Visiting,
+        id: Id,  # noqa: A002 - the path's own word
+        csrf: Annotated[str, Form()] = "",
+        do: Annotated[str, Form(pattern="^(approve|decline)$")] = "decline",
+        reason: Annotated[str, Form(max_length=500)] = "",
+    ) -> Response:
+        check_own(person, csrf)
+        if not person.decides:
+            raise Refused(403, f"The role {person.role} looks and does not decide.", remedy="Ask an approver.")
+
+        def work() -> int:
+            with world.db.app(person.units) as conn:
+                row = (approve if do == "approve" else decline)(conn, id, person=person.name, reason=reason)
+            return int(row["handoff_id"])
+
+        handoff = await in_thread(work)
+        await in_thread(wake)
+        return RedirectResponse(f"/handoffs/{handoff}", 303)
 
     @routes.post("/handoffs/{id}/replay")
     async def again(
@@ -92,6 +120,13 @@ class _Picture:
 
     def row(self, effect: int) -> Markup:
         return draw(self.found, effect)
+
+
+def in_short(value: Any) -> str:
+    """A field's value in a line."""
+    if isinstance(value, Mapping):
+        return " ".join(str(part) for part in value.values() if part)
+    return "empty" if value is None else str(value)
 
 
 def _note(effect: Mapping[str, Any]) -> str:
