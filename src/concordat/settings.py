@@ -27,6 +27,7 @@ from pydantic_core import ErrorDetails
 from concordat.errors import Invalid, NotFound, UserError
 
 __all__ = [
+    "Budget",
     "Connection",
     "Engine",
     "Entity",
@@ -160,6 +161,15 @@ class Secret(_Table):
             raise UserError(f"{what} takes its secret from {path}: {error}.", remedy="Write the file.") from error
 
 
+class Budget(_Table):
+    """`[connections.NAME.budget]`: how much a system may be called, over all processes together."""
+
+    quota: int | None = Field(default=None, ge=1, description="Calls of one period; the last 20 % are for the urgent.")
+    period: Duration = Field(default=timedelta(days=1), description="Length of the quota's window, from midnight UTC.")
+    rate: float | None = Field(default=None, gt=0, description="Calls a second.")
+    parallel: int | None = Field(default=None, ge=1, description="Calls side by side.")
+
+
 class Connection(BaseModel):
     """`[connections.NAME]`: one system. Keys other than the ones named here are the connector's own."""
 
@@ -173,6 +183,9 @@ class Connection(BaseModel):
         default=None,
         description="After this time a call without an answer has written nothing; never longer than the "
         "connector's own, and right only for a system known to be that quick, such as a twin.",
+    )
+    budget: Budget | None = Field(
+        default=None, description="What the vendor allows, over all processes; what is not said is learnt from answers."
     )
 
     @property

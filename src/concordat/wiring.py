@@ -5,6 +5,8 @@ A new connector is one line in `CONNECTORS`.
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
@@ -19,6 +21,7 @@ from pydantic import ValidationError
 from concordat.core.contract import Contract
 from concordat.core.language import Fault, Loaded, load_contract
 from concordat.core.sla import BusinessCalendar, public_calendar
+from concordat.engine.budgets import Budgets, Limits
 from concordat.engine.world import World
 from concordat.errors import Invalid, UserError
 from concordat.operations.contracts import publish
@@ -65,6 +68,7 @@ class Running(AbstractContextManager["Running"]):
     db: Database
     world: World
     closing: ExitStack
+    budgets: Budgets | None = None
     notes: tuple[str, ...] = ()
     """What a person should know: contracts that were left out, and why."""
 
@@ -78,6 +82,8 @@ class Running(AbstractContextManager["Running"]):
 
     def close(self) -> None:
         """Close connections and the database's pools; an embedded server ends with its last user."""
+        if self.budgets is not None:
+            self.budgets.close()
         for connector in self.world.connectors.values():
             connector.close()
         self.closing.close()
@@ -93,6 +99,7 @@ def open_firm(firm: Firm, environment: Environment, *, progress: Progress = lamb
         progress("bringing the tables up to date")
         migrate(db)
         contracts, notes = _activate(db, firm, loaded)
+        budgets = _budgets(firm, db).open()
         closing = stack.pop_all()
     world = World(
         db=db,
@@ -101,8 +108,16 @@ def open_firm(firm: Firm, environment: Environment, *, progress: Progress = lamb
         contracts=contracts,
         calendars=_calendars(firm),
         sweeps=_sweeps(firm, connectors),
+        beats=budgets.beat,
     )
-    return Running(firm=firm, db=db, world=world, notes=notes, closing=closing)
+    return Running(firm=firm, db=db, world=world, notes=notes, closing=closing, budgets=budgets)
+
+
+def _budgets(firm: Firm, db: Database) -> Budgets:
+    """What each connection may be called, counted for this process."""
+    said = {name: connection.budget for name, connection in firm.connections.items()}
+    limits = {name: Limits(**budget.model_dump()) if budget else Limits() for name, budget in said.items()}
+    return Budgets(db=db, holder=f"{socket.gethostname()}-{os.getpid()}", limits=limits)
 
 
 def _connect(firm: Firm) -> dict[str, Connector]:

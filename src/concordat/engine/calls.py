@@ -63,7 +63,8 @@ def call_all(world: World, lane: Lane, claimed: Sequence[Claimed], pool: Executo
     connector = world.connectors[lane.connection]
     by_act: dict[str, list[Claimed]] = defaultdict(list)
     for row in claimed:
-        by_act[row.act].append(row)
+        priority = world.priorities.get(row.contract, 0)
+        by_act[row.act].append(replace(row, priority=priority) if priority else row)
     ways: Mapping[str, Callable[[Connector, Lane, list[Claimed], Executor], list[Outcome]]] = {
         "write": _write,
         "resolve": _resolve,
@@ -278,7 +279,12 @@ def _guarded(
         log.warning("call.late", connection=lane.connection, object=lane.object, act=act, rows=len(rows))
         return Busy("claimed too long ago; not called")
     with call_span(lane.connection, lane.object, act, items=len(rows), parent=first.traceparent) as traceparent:
-        ctx = CallContext(correlation_id=first.correlation_id, traceparent=traceparent, timeout=CALL_TIMEOUT)
+        ctx = CallContext(
+            correlation_id=first.correlation_id,
+            traceparent=traceparent,
+            timeout=CALL_TIMEOUT,
+            priority=min(row.priority for row in rows),
+        )
         try:
             return call(ctx)
         except VendorError as error:

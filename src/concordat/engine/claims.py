@@ -84,6 +84,8 @@ class Claimed:
     failing_since: datetime | None
     settle_by: datetime | None
     applied_at: datetime | None = None
+    priority: int = 0
+    """Of its contract's channel: who goes first when calls are scarce."""
     until: float = math.inf
     """On this process's monotonic clock: a call that has not begun by then is not made (the process was stopped)."""
 

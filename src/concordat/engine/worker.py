@@ -263,6 +263,7 @@ class Worker:
                 if alive is None:
                     self._join()
                 mend(self.world, self.id)
+                self.world.beats()
                 if time.monotonic() - tidied > 60:
                     tidy(self.world)
                     tidied = time.monotonic()

@@ -53,6 +53,8 @@ class World:
     """By team; `""` is the firm's."""
     sweeps: Mapping[tuple[str, str], timedelta] = field(default_factory=dict)
     """How often each (connection, object) is swept as a source."""
+    beats: Callable[[], None] = lambda: None
+    """Done with every beat of a worker: budgets keep their pace and hear of each other."""
     _lanes: dict[int, Lane] = field(default_factory=dict)
     _pinned: dict[tuple[str, int], Contract] = field(default_factory=dict)
     _pinned_planners: dict[str, Planner] = field(default_factory=dict)
@@ -129,6 +131,12 @@ class World:
     def _kept(self, connection: str, object_: str) -> frozenset[str]:
         rules = self.owned.get(object_, {}).items()
         return frozenset(f for f, (rule, _) in rules if rule.system == connection and rule.others != "accept")
+
+    @cached_property
+    def priorities(self) -> Mapping[str, int]:
+        """Contracts that are not the first to be served when calls are scarce; a lower number goes first."""
+        order = {"stream": 1, "batch": 2}
+        return {name: order[c.channel] for name, c in self.contracts.items() if c.channel in order}
 
     def waited_for(self, contract: str, version: int, step: str) -> bool:
         """Whether another step of this contract waits for this one; yes when this version is not known here."""

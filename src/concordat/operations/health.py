@@ -15,6 +15,8 @@ __all__ = ["ENDS", "Check", "Figures", "ends", "figures", "readiness"]
 
 SILENCE = 15.0
 """Seconds without a beat after which a worker does not count."""
+OVERDUE = 60.0
+"""Seconds that due work of a lane may lie untouched before it alarms."""
 ENDS = ("applied", "superseded", "duplicate", "case", "received")
 """How an accepted input ends; `received` is not an end yet: its records are still to be read."""
 
@@ -41,6 +43,8 @@ class Figures:
     """How everything ever accepted has ended, by connection."""
     refusals: Sequence[Mapping[str, Any]]
     cases: Sequence[Mapping[str, Any]]
+    budgets: Sequence[Mapping[str, Any]]
+    """What each connection was called, may be called, and when its quota runs out at the present pace."""
     rest: Mapping[str, Any]
 
 
@@ -51,7 +55,8 @@ def readiness(db: Database) -> list[Check]:
             beat = conn.execute(QUERIES.page.freshest_beat).fetchone() or {}
     except ConcordatError as error:
         return [Check(name="database", holds=False, says=str(error))]
-    return [Check(name="database", holds=True, says="It answers."), _tables(db), _worker(beat["silence"])]
+    checks = [Check(name="database", holds=True, says="It answers."), _tables(db), _worker(beat["silence"])]
+    return [*checks, _lanes(db), _calls(db)] if all(check.holds for check in checks) else checks
 
 
 def _tables(db: Database) -> Check:
@@ -61,6 +66,30 @@ def _tables(db: Database) -> Check:
         return Check(name="migrations", holds=False, says=str(error))
     says = f"Not applied: {', '.join(waiting)}." if waiting else "All are applied."
     return Check(name="migrations", holds=not waiting, says=says)
+
+
+def _lanes(db: Database) -> Check:
+    """The oldest thing that is due and that nobody does: work that stands still, whatever the processes say."""
+    with db.audit() as conn:
+        rows = conn.execute(QUERIES.page.lane_figures).fetchall()
+    late = [row for row in rows if row["overdue"] > OVERDUE and not row.get("down")]
+    if not late:
+        return Check(name="lanes", holds=True, says="Every lane goes on.")
+    worst = max(late, key=lambda row: float(row["overdue"]))
+    lane = f"{worst['operation']} {worst['object']} in {worst['connection']}"
+    return Check(name="lanes", holds=False, says=f"{lane} has been due for {worst['overdue']:.0f} s and is not done.")
+
+
+def _calls(db: Database) -> Check:
+    """Quotas that will not last; foretold here, and no reason to be taken out of service."""
+    with db.audit() as conn:
+        short = [row for row in conn.execute(QUERIES.budget.figures) if row["runs_out_at"]]
+    says = [
+        f"{row['connection']}: {row['used']} of {row['quota']} calls are used; at the present pace they are used up at"
+        f" {row['runs_out_at']:%H:%M} UTC, before {row['resets_at']:%H:%M}."
+        for row in short
+    ]
+    return Check(name="calls", holds=True, says=" ".join(says) or "Every quota lasts.")
 
 
 def _worker(silence: float | None) -> Check:
@@ -88,5 +117,6 @@ def figures(db: Database) -> Figures:
             ends=conn.execute(QUERIES.page.delivery_ends).fetchall(),
             refusals=conn.execute(QUERIES.page.refusal_figures).fetchall(),
             cases=conn.execute(QUERIES.page.case_figures).fetchall(),
+            budgets=conn.execute(QUERIES.budget.figures).fetchall(),
             rest=conn.execute(QUERIES.page.rest_figures).fetchone() or {},
         )

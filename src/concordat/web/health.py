@@ -29,7 +29,7 @@ class Checked(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: str = Field(description="`database`, `migrations` or `worker`.")
+    name: str = Field(description="`database`, `migrations`, `worker`, `lanes` or `calls`.")
     holds: bool
     says: str = Field(description="One sentence.")
 
@@ -119,7 +119,7 @@ def _families(found: Figures) -> Iterator[tuple[str, str, str, Samples]]:
         [(lane, row["depth"]) for lane, row in lanes],
     )  # fmt: skip
     yield (
-        "concordat_effects_open", "gauge", "Open effects by state; counting ends at 10001.",
+        "concordat_effects_open", "gauge", "Open effects by state; counting ends at 2001.",
         [({"state": row["state"]}, row["many"]) for row in found.effects],
     )  # fmt: skip
     yield (
@@ -158,6 +158,7 @@ def _more(found: Figures) -> Iterator[tuple[str, str, str, Samples]]:
         "concordat_cases_open", "gauge", "Open cases by kind; counting ends at 10001.",
         [({"kind": row["kind"]}, row["many"]) for row in found.cases],
     )  # fmt: skip
+    yield from _budgets(found)
     single = {
         "concordat_workers": ("Workers heard of in the last 15 seconds.", "workers"),
         "concordat_subjects_to_plan": ("Subjects marked to be planned; counting ends at 10001.", "dirty"),
@@ -167,6 +168,35 @@ def _more(found: Figures) -> Iterator[tuple[str, str, str, Samples]]:
     }
     for name, (says, column) in single.items():
         yield name, "gauge", says, [({}, found.rest.get(column, 0))]
+
+
+def _budgets(found: Figures) -> Iterator[tuple[str, str, str, Samples]]:
+    named = [({"connection": row["connection"]}, row) for row in found.budgets]
+    limited = [(label, row) for label, row in named if row["quota"]]
+    yield (
+        "concordat_calls_total", "counter", "Calls to a connection, by all processes.",
+        [(label, row["calls"]) for label, row in named],
+    )  # fmt: skip
+    yield (
+        "concordat_calls_per_second", "gauge", "Present pace of calls to a connection.",
+        [(label, round(row["pace"], 4)) for label, row in named],
+    )  # fmt: skip
+    yield (
+        "concordat_quota_calls", "gauge", "Calls that a connection allows in its present period.",
+        [(label, row["quota"]) for label, row in limited],
+    )  # fmt: skip
+    yield (
+        "concordat_quota_used_calls", "gauge", "Calls of the present period that are used or leased.",
+        [(label, row["used"]) for label, row in limited],
+    )  # fmt: skip
+    yield (
+        "concordat_quota_runs_out_seconds", "gauge", "Until the quota is used up at this pace; absent if it lasts.",
+        [(label, (row["runs_out_at"] - row["at"]).total_seconds()) for label, row in limited if row["runs_out_at"]],
+    )  # fmt: skip
+    yield (
+        "concordat_calls_blocked_seconds", "gauge", "Until a connection that asked for patience is called again.",
+        [(label, row["blocked_for"]) for label, row in named if row["blocked_for"]],
+    )  # fmt: skip
 
 
 def _labels(labels: Mapping[str, Any]) -> str:

@@ -33,7 +33,7 @@ def sweep(world: World, connection: str, object_: str, *, correlation_id: str, t
     if row is None:
         return 0
     position, total, more = row["position"], 0, True
-    ctx = CallContext(correlation_id=correlation_id, traceparent=traceparent)
+    ctx = CallContext(correlation_id=correlation_id, traceparent=traceparent, priority=1)
     try:
         while more:
             page = world.connectors[connection].changes(object_, position, ctx)
