@@ -193,3 +193,14 @@ def test_an_object_that_another_deal_wants_stays(make_firm: MakeFirm) -> None:
     firm.take(*firm.won(2, opportunity={"client": "crm:C1", **LOST_DEAL}))
     firm.run()
     assert held(firm, "erp", "client")["archived"] is True
+
+
+def test_a_question_that_is_answered_is_not_the_end_of_the_withdrawal(firm: Firm) -> None:
+    activate(firm)
+    firm.take(*firm.won(opportunity=LOST_DEAL))
+    firm.plan()
+    firm.drain()
+    assert firm.states()["look.project_in_psa"] == "verified"
+    assert firm.handoff()["state"] == "withdrawing", "the undo is planned now that the answer is known"
+    firm.run()
+    assert firm.handoff()["state"] == "withdrawn"

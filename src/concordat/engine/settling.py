@@ -9,7 +9,7 @@ from typing import Any
 
 from concordat.core.settle import Next, Verdict, after_absence, after_error, reaction
 from concordat.core.states import EffectState, move
-from concordat.core.undo import LOOK
+from concordat.core.undo import LOOK, UNDO
 from concordat.engine.alone import storable
 from concordat.engine.calls import Outcome
 from concordat.engine.cases import CaseDraft, open_cases
@@ -65,7 +65,7 @@ def settle(world: World, conn: Connection, lane: Lane, outcomes: Sequence[Outcom
     ready = free(world, conn, freeing, turn)
     if moving:
         conn.execute(QUERIES.handoff.derive_states, {"ids": moving})
-    if taken := sorted({s.outcome.row.handoff for s in kept if s.outcome.row.takes_back}):
+    if taken := sorted({s.outcome.row.handoff for s in kept if s.outcome.row.step.startswith(UNDO)}):
         conn.execute(QUERIES.undo.close, {"ids": taken})
     at_once = any(s.verdict.wait == timedelta(0) for s in kept)
     return Ready(lanes=ready.lanes | ({lane.id} if at_once else frozenset()), taken=ready.taken)
