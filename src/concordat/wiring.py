@@ -22,11 +22,13 @@ from concordat.core.contract import Contract
 from concordat.core.language import Fault, Loaded, load_contract
 from concordat.core.sla import BusinessCalendar, public_calendar
 from concordat.engine.budgets import Budgets, Limits
+from concordat.engine.tokens import TokenVault
 from concordat.engine.world import World
 from concordat.errors import Invalid, UserError
 from concordat.operations.contracts import publish
 from concordat.sdk.auth import wire_clock
 from concordat.sdk.spec import Connector, ConnectorSpec, SystemFacts
+from concordat.sdk.vault import use_vault
 from concordat.settings import Entity, Environment, Firm
 from concordat.store.database import Database
 from concordat.store.database.opening import open_database
@@ -100,6 +102,7 @@ def open_firm(firm: Firm, environment: Environment, *, progress: Progress = lamb
         migrate(db)
         contracts, notes = _activate(db, firm, loaded)
         budgets = _budgets(firm, db).open()
+        stack.callback(use_vault(TokenVault(db=db, holder=_holder())))
         closing = stack.pop_all()
     world = World(
         db=db,
@@ -117,7 +120,12 @@ def _budgets(firm: Firm, db: Database) -> Budgets:
     """What each connection may be called, counted for this process."""
     said = {name: connection.budget for name, connection in firm.connections.items()}
     limits = {name: Limits(**budget.model_dump()) if budget else Limits() for name, budget in said.items()}
-    return Budgets(db=db, holder=f"{socket.gethostname()}-{os.getpid()}", limits=limits)
+    return Budgets(db=db, holder=_holder(), limits=limits)
+
+
+def _holder() -> str:
+    """This process, among all that share a database."""
+    return f"{socket.gethostname()}-{os.getpid()}"
 
 
 def _connect(firm: Firm) -> dict[str, Connector]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
 
@@ -21,6 +22,7 @@ from joserfc.jwk import ECKey, RSAKey
 from concordat.errors import AuthRevoked, Unavailable, VendorError
 from concordat.sdk.rest import Answer, Http
 from concordat.sdk.spec import CallContext
+from concordat.sdk.vault import Safe, installed
 
 __all__ = [
     "Algorithm",
@@ -32,6 +34,7 @@ __all__ = [
     "ClientCredentials",
     "JwtBearer",
     "RefreshToken",
+    "RotatingRefresh",
     "Token",
     "TokenSource",
     "sign",
@@ -140,8 +143,53 @@ class CachedToken:
     def _replace(self, stale: Token | None, ctx: CallContext) -> Token:
         with self._lock:
             if self._token is None or self._token is stale:
-                self._token = self._source.issue(ctx)
+                safe = _safe(self._source)
+                self._token = self._shared(safe, stale, ctx) if safe else self._source.issue(ctx)
             return self._token
+
+    def _shared(self, safe: Safe, stale: Token | None, ctx: CallContext) -> Token:
+        """Take what another process fetched, or fetch for all: kept before it is used."""
+
+        def good(content: Mapping[str, Any]) -> bool:
+            token = _token_of(content)
+            return token is not None and token.value != (stale.value if stale else "") and self._good(token)
+
+        def fetch(content: Mapping[str, Any]) -> Mapping[str, Any]:
+            quick = replace(ctx, timeout=min(ctx.timeout, FETCH))
+            if isinstance(self._source, RotatingRefresh):
+                return self._source.rotate(content, quick)
+            return _content(self._source.issue(quick))
+
+        token = _token_of(safe.only_one(good, fetch, time.monotonic() + ctx.timeout))
+        if token is None:
+            raise Unavailable("The token endpoint answered without a token.")
+        return token
+
+
+FETCH = 10.0
+"""Seconds of one call to a token endpoint, below the claim of who fetches."""
+
+
+def _content(token: Token, **more: str) -> Mapping[str, Any]:
+    until = token.expires_at.isoformat() if token.expires_at else None
+    return {"access": token.value, "expires_at": until, "said": dict(token.said), **more}
+
+
+def _token_of(content: Mapping[str, Any]) -> Token | None:
+    if not content.get("access"):
+        return None
+    until = content.get("expires_at")
+    at = datetime.fromisoformat(until) if until else None
+    return Token(value=content["access"], expires_at=at, said=content.get("said") or {})
+
+
+def _safe(source: TokenSource) -> Safe | None:
+    """The credential's place among those that all processes share; None where nothing is shared."""
+    vault = installed()
+    if vault is None or not isinstance(source, _Endpoint):
+        return None
+    name = f"{source.http.connection}:{type(source).__name__}:{source.path}"
+    return Safe(vault=vault, name=name, secret=source.secret())
 
 
 def sign(claims: Mapping[str, Any], *, key: str, algorithm: Algorithm = "RS256", key_id: str = "") -> str:
@@ -171,6 +219,14 @@ class _Endpoint:
     path: str
     clock: Callable[[], datetime] = wire_clock
 
+    def secret(self) -> bytes:
+        """What only those who are configured with this credential know."""
+        raise NotImplementedError
+
+    def issue(self, ctx: CallContext, /) -> Token:
+        """One call to the token endpoint."""
+        raise NotImplementedError
+
     def _ask(self, ctx: CallContext, form: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Token:
         answer = self.http.send(ctx, "POST", self.path, form=form, headers=headers, write=False)
         said = answer.json
@@ -190,6 +246,10 @@ class _Signed(_Endpoint):
     algorithm: Algorithm = "RS256"
     key_id: str = ""
     lifetime: timedelta = timedelta(minutes=3)
+
+    def secret(self) -> bytes:
+        """The private key, and for whom."""
+        return f"{self.key}\x00{sorted(self.claims.items())}".encode()
 
     def _assertion(self) -> str:
         now = int(self.clock().timestamp())
@@ -226,7 +286,11 @@ class ClientCredentials(_Endpoint):
     client_secret: str = field(repr=False)
     scope: str = ""
     place: Literal["header", "form"] = "header"
-    grant: Mapping[str, str] = field(default_factory=lambda: {"grant_type": "client_credentials"})
+    grant: Mapping[str, str] = field(default_factory=lambda: {"grant_type": "client_credentials"}, repr=False)
+
+    def secret(self) -> bytes:
+        """The client's secret, and the grant's."""
+        return f"{self.client_id}\x00{self.client_secret}\x00{sorted(self.grant.items())}".encode()
 
     def issue(self, ctx: CallContext, /) -> Token:
         """Ask with the secret."""
@@ -242,3 +306,44 @@ def RefreshToken(  # noqa: N802  reads as the grant beside its siblings
     """RFC 6749, 6 with a refresh token that does not rotate (Workday's non-expiring kind)."""
     grant = {"grant_type": "refresh_token", "refresh_token": refresh_token}
     return ClientCredentials(http=http, path=path, client_id=client_id, client_secret=client_secret, grant=grant)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RotatingRefresh(_Endpoint):
+    """RFC 6749, 6 with a refresh token that each use replaces (RFC 9700, 2.2.2). `refresh_token` is the first one.
+
+    What the vendor gives is kept before it is used, and the one before it for one retry: who dies between the vendor's
+    answer and our keeping leaves the old one, which a vendor with a grace period still takes.
+    """
+
+    client_id: str
+    client_secret: str = field(default="", repr=False)
+    refresh_token: str = field(repr=False)
+
+    def secret(self) -> bytes:
+        """The client's secret and the first refresh token."""
+        return f"{self.client_id}\x00{self.client_secret}\x00{self.refresh_token}".encode()
+
+    def issue(self, ctx: CallContext, /) -> Token:
+        """Use the configured refresh token. Without a place to keep its successor this is refused: it would be lost."""
+        raise AuthRevoked(
+            f"{self.http.connection}: a rotating refresh token needs a place to be kept ({ctx.correlation_id})"
+        )
+
+    def rotate(self, kept: Mapping[str, Any], ctx: CallContext) -> Mapping[str, Any]:
+        """Use the kept refresh token, else the one before it, else the configured one; give what is to be kept."""
+        known = [str(kept[name]) for name in ("refresh", "previous") if kept.get(name)]
+        tries = list(dict.fromkeys([*known, *([] if known else [self.refresh_token])]))
+        for n, refresh in enumerate(tries):
+            try:
+                token = self._ask(ctx, self._form(refresh))
+            except AuthRevoked:
+                if n + 1 == len(tries):
+                    raise
+            else:
+                return _content(token, refresh=str(token.said.get("refresh_token") or refresh), previous=refresh)
+        raise AuthRevoked(f"{self.http.connection}: there is no refresh token")
+
+    def _form(self, refresh: str) -> Mapping[str, str]:
+        secret = {"client_secret": self.client_secret} if self.client_secret else {}
+        return {"grant_type": "refresh_token", "refresh_token": refresh, "client_id": self.client_id, **secret}

@@ -217,11 +217,15 @@ CREATE TABLE contract (
 );
 CREATE UNIQUE INDEX contract_active ON contract (name) WHERE state = 'active';
 
--- How fast one contract may start things; beyond it a person releases.
+-- How fast one contract may create, change or undo; beyond it a person releases. Counted by its window: what fell into
+-- the window before counts as far as that still reaches into the last one.
 CREATE TABLE brake (
   contract       text PRIMARY KEY,
-  hour           timestamptz NOT NULL,
+  since          timestamptz NOT NULL,
   subjects       integer NOT NULL DEFAULT 0,
+  money          numeric NOT NULL DEFAULT 0,
+  subjects_before integer NOT NULL DEFAULT 0,
+  money_before   numeric NOT NULL DEFAULT 0,
   stopped_at     timestamptz,
   released_until timestamptz,
   released_by    text
@@ -411,6 +415,16 @@ CREATE TABLE budget_share (
   until      timestamptz NOT NULL,
   PRIMARY KEY (connection, holder)
 ) WITH (fillfactor = 50);
+
+-- Tokens that all processes share, sealed with a key that is made from the credential and is not in the database.
+CREATE TABLE token (
+  name          text PRIMARY KEY,
+  generation    bigint NOT NULL DEFAULT 0,
+  sealed        text NOT NULL DEFAULT '',
+  holder        text NOT NULL DEFAULT '',
+  claimed_until timestamptz,
+  saved_at      timestamptz
+);
 
 -- ── what people see ──────────────────────────────────────────────────────────────────────────────
 

@@ -4,7 +4,8 @@ GRANT USAGE ON SCHEMA public TO concordat_engine, concordat_app, concordat_audit
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO concordat_engine;
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO concordat_engine, concordat_app;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO concordat_app, concordat_audit_reader;
-REVOKE SELECT ON session, login_link, idempotency FROM concordat_audit_reader;
+REVOKE SELECT ON session, login_link, idempotency, token FROM concordat_audit_reader;
+REVOKE SELECT ON token FROM concordat_app;
 GRANT INSERT, UPDATE, DELETE ON session, login_link, idempotency TO concordat_app;
 GRANT INSERT ON delivery, delivery_key, hint, refusal, audit, dirty TO concordat_app;
 GRANT UPDATE ON refusal, hint, dirty, effect, work, "case", brake, handoff, proposal TO concordat_app;
