@@ -47,6 +47,8 @@ PLAIN = st.recursive(
         ({"ref": "7", "name": "A", "number": None}, "7", True),
         ({"ref": "7", "name": "A", "number": None}, {"ref": "8"}, False),
         ({"ref": None, "name": "A", "number": None}, {"ref": "8"}, True),
+        ({"ref": None, "name": "A", "number": None}, {"ref": "8", "name": "a "}, True),
+        ({"ref": None, "name": "A", "number": None}, {"ref": "8", "name": "B"}, False),
         (["a", "b"], ["b", "a"], False),
         (["a"], ["a", "b"], False),
     ],

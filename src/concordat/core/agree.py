@@ -1,7 +1,8 @@
 """Do two documents agree? `disagreements(wrote, holds)` names each field that a target kept otherwise.
 
 Pure. Values are compared by meaning: `1250.0` and `1250.00` are the same number, a reference agrees when the
-target's id does, a text agrees when it does after trimming outer white space, null agrees with an empty field.
+target's id does (known by name alone, when the target's name does), a text agrees when it does after trimming outer
+white space, null agrees with an empty field.
 """
 
 from __future__ import annotations
@@ -48,9 +49,15 @@ def _refers_to_nothing(value: Any) -> bool:
 def _agree_mappings(ours: Mapping[str, Any], theirs: Any) -> bool:
     if "ref" in ours and "name" in ours:
         if not ours["ref"]:
-            return True
+            return _agree_by_name(ours, theirs)
         return bool(isinstance(theirs, Mapping) and str(theirs.get("ref")) == str(ours["ref"])) or theirs == ours["ref"]
     return isinstance(theirs, Mapping) and not disagreements(ours, theirs)
+
+
+def _agree_by_name(ours: Mapping[str, Any], theirs: Any) -> bool:
+    """Known by name alone: another name is a disagreement; a target that says only an id cannot be contradicted."""
+    name = theirs.get("name") if isinstance(theirs, Mapping) else None
+    return _blank(name) or _blank(ours["name"]) or str(name).strip().casefold() == str(ours["name"]).strip().casefold()
 
 
 def _text(value: Any) -> str | None:
