@@ -79,9 +79,11 @@ def write(world: World, conn: Connection, subjects: list[Subject], at: datetime,
     begun = (Stance.WANTED, Stance.ADOPTED, Stance.UNKNOWN)
     live = [s for s in subjects if s.was != "cancelled" and (s.handoff or s.plan.stance in begun)]
     wait_for_parents(conn, live)
-    live = brake(world, conn, live)
-    fresh = [s for s in live if not s.handoff]
     find_standing(conn, [s for s in live if s.plan.stance is Stance.WITHDRAWN])
+    braked, live = live, brake(world, conn, live)
+    let = {s.key for s in live}
+    freeze(conn, [s for s in braked if s.stands and s.key not in let])  # no undo yet, but nothing more either
+    fresh = [s for s in live if not s.handoff]
     open_handoffs(world, conn, fresh, at)
     renew_handoffs(world, conn, [s for s in live if s.was], at)
     again(conn, keep_inputs(conn, live), 0.0)

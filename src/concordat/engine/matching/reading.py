@@ -108,6 +108,7 @@ def _find_handoffs(world: World, conn: Connection, subjects: Sequence[Subject]) 
     for row in rows:
         subject = by_key[row["contract"], row["subject_id"]]
         subject.handoff, subject.was, subject.age = row["id"], row["state"], row["age"]
+        subject.planned = row["plan_digest"]
         if row["version"] != subject.contract.version:
             subject.contract = world.pinned(conn, row["contract"], row["version"])
 

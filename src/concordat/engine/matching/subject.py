@@ -31,6 +31,8 @@ class Subject:
     plan: Plan = IDLE
     handoff: int = 0
     was: str = ""
+    planned: str = ""
+    """Digest of the plan that the handoff has now."""
     age: float = 0.0
     """Seconds since the handoff was opened."""
     stands: bool = False

@@ -34,7 +34,7 @@ JOIN record r ON r.connection = t.connection AND r.object = t.object AND r.ref =
 
 -- name: lock_handoffs
 -- Handoffs of these subjects, locked in one order so that planners and settlers never wait in a circle.
-SELECT h.id, h.contract, h.version, h.subject_id, h.state, extract(epoch FROM app_now() - h.opened_at)::float8 AS age
+SELECT h.id, h.contract, h.version, h.subject_id, h.state, h.plan_digest, extract(epoch FROM app_now() - h.opened_at)::float8 AS age
 FROM handoff h JOIN unnest(%(contracts)s::text[], %(subjects)s::bigint[]) AS t(contract, subject_id)
   ON h.subject_id = t.subject_id AND h.contract = t.contract
 ORDER BY h.id FOR UPDATE OF h;
@@ -134,19 +134,31 @@ FROM unnest(%(handoffs)s::bigint[], %(names)s::text[], %(units)s::text[], %(unti
 ON CONFLICT DO NOTHING;
 
 -- name: brake_count
--- How many subjects one contract has started in the running hour, counting these; rolls over by itself.
-INSERT INTO brake AS b (contract, hour, subjects) VALUES (%(contract)s, date_trunc('hour', app_now()), %(subjects)s)
+-- What one contract did in the last window of `per` seconds, before these; the window before this one counts as far as
+-- it reaches into that time.
+INSERT INTO brake AS b (contract, since) VALUES (%(contract)s, app_now())
 ON CONFLICT (contract) DO UPDATE
-SET subjects = CASE WHEN b.hour = excluded.hour THEN b.subjects ELSE 0 END + excluded.subjects, hour = excluded.hour
-RETURNING subjects, coalesce(released_until > app_now(), false) AS released;
+SET since = CASE WHEN app_now() < b.since + make_interval(secs => %(per)s) THEN b.since
+                 WHEN app_now() < b.since + make_interval(secs => 2 * %(per)s) THEN b.since + make_interval(secs => %(per)s) ELSE app_now() END,
+    subjects = CASE WHEN app_now() < b.since + make_interval(secs => %(per)s) THEN b.subjects ELSE 0 END,
+    money = CASE WHEN app_now() < b.since + make_interval(secs => %(per)s) THEN b.money ELSE 0 END,
+    subjects_before = CASE WHEN app_now() < b.since + make_interval(secs => %(per)s) THEN b.subjects_before
+                           WHEN app_now() < b.since + make_interval(secs => 2 * %(per)s) THEN b.subjects ELSE 0 END,
+    money_before = CASE WHEN app_now() < b.since + make_interval(secs => %(per)s) THEN b.money_before
+                        WHEN app_now() < b.since + make_interval(secs => 2 * %(per)s) THEN b.money ELSE 0 END
+RETURNING coalesce(released_until > app_now(), false) AS released,
+  subjects + ceil(subjects_before * greatest(0, 1 - extract(epoch FROM app_now() - since) / %(per)s))::int AS subjects,
+  money + money_before * greatest(0, 1 - extract(epoch FROM app_now() - since) / %(per)s)::numeric AS money;
 
--- name: brake_stop
--- The brake holds; what it stopped is not counted as started.
-UPDATE brake SET stopped_at = coalesce(stopped_at, app_now()), subjects = subjects - %(subjects)s WHERE contract = %(contract)s;
+-- name: brake_add
+-- What one contract does now; `stopped`: it would do more, and a person releases the rest.
+UPDATE brake SET subjects = subjects + %(subjects)s, money = money + %(money)s,
+       stopped_at = CASE WHEN %(stopped)s THEN coalesce(stopped_at, app_now()) END
+WHERE contract = %(contract)s;
 
 -- name: brake_release
 -- A person lets one contract run past its brake for a while.
-INSERT INTO brake AS b (contract, hour, released_until, released_by)
-VALUES (%(contract)s, date_trunc('hour', app_now()), app_now() + make_interval(hours => %(hours)s), %(person)s)
+INSERT INTO brake AS b (contract, since, released_until, released_by)
+VALUES (%(contract)s, app_now(), app_now() + make_interval(hours => %(hours)s), %(person)s)
 ON CONFLICT (contract) DO UPDATE
 SET released_until = excluded.released_until, released_by = excluded.released_by, stopped_at = NULL;
