@@ -26,6 +26,8 @@ from concordat.store.queries import QUERIES
 
 __all__ = ["SWEEPS", "Hand", "Outfit"]
 
+TIDIES = 300.0
+"""Seconds between two rounds of tidying; the product does it once a minute, which is dear in a run of minutes."""
 SWEEPS = {("crm", name): timedelta(minutes=2) for name in OBJECTS}
 
 
@@ -174,7 +176,7 @@ class Hand:
             if alive is None:
                 self.worker._join()  # noqa: SLF001
             mend(self.world, self.id)
-            if self.stage.now - self.tidied > 60:
+            if self.stage.now - self.tidied > TIDIES:
                 tidy(self.world)
                 self.tidied = self.stage.now
         except (NotReachable, Contended):

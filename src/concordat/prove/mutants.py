@@ -40,6 +40,7 @@ class Mutant:
     mix: str = ""
     """The vendor class at which it shows soonest."""
     profile: str = "all"
+    scale: float = 1.0
     excuse: str = ""
     """Why it may survive."""
 
@@ -197,6 +198,15 @@ def _believed_absent(real: Any) -> Any:
     return lambda **facts: real(**{**facts, "settle_by": facts["now"]})
 
 
+def _retried(real: Any) -> Any:
+    def after(error: Any, **facts: Any) -> Any:
+        if isinstance(error, Rejected):
+            return Verdict(state=EffectState.READY, wait=timedelta(seconds=60))
+        return real(error, **facts)
+
+    return after
+
+
 def _never_older(_real: Any) -> Any:
     return lambda *_: False
 
@@ -219,11 +229,12 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(name="checkpoint before effect", says="an effect counts as applied before it is sent",
            patch=sql("effect", "claim", SENDING, SENDING.replace("'sending'", "'applied'")), mix="D", profile="crash"),
     Mutant(name="no fence", says="a worker that was presumed dead settles all the same",
-           patch=sql("effect", "settle", WORK, "JOIN work w ON w.effect_id = a.effect_id"), mix="B", profile="crash"),
+           patch=sql("effect", "settle", WORK, "JOIN work w ON w.effect_id = a.effect_id"), mix="B", profile="crash",
+           scale=3),
     Mutant(name="last arrival wins", says="an older version overwrites a newer one",
            patch=sql("intake", "keep_records", NEWER, "true"), profile="vendor"),
     Mutant(name="head-of-line poison", says="one record that cannot be taken takes its page with it",
-           patch=swap("engine.intake.records:_keep", _page_dropped)),
+           patch=swap("engine.intake.records:_keep", _page_dropped), mix="A", profile="calm", scale=3),
     Mutant(name="sticky dead letter", says="what was refused stays so when its source is mended",
            patch=sql("effect", "of_handoffs", "d.doubtful,", "e.state = 'held' AS doubtful,"), mix="A",
            profile="calm"),
@@ -249,8 +260,8 @@ MUTANTS: Sequence[Mutant] = (
            patch=swap("core.plan.planner:_older", _never_older), profile="calm"),
     Mutant(name="superseding sending", says="a plan replaces what is on its way",
            patch=swap("core.late:IN_FLIGHT", lambda _real: frozenset())),
-    Mutant(name="refusal retried", says="a refused record is sent again and again", patch=react(Rejected, Next.RETRY),
-           mix="A", profile="calm"),
+    Mutant(name="refusal retried", says="a refused record is sent again and again",
+           patch=swap("engine.settling:after_error", _retried), mix="A", profile="calm", scale=2),
     Mutant(name="outage as refusal", says="a system that is down makes cases", patch=react(Unavailable, Next.CASE),
            mix="A", profile="vendor"),
     Mutant(name="lost link", says="the target's id is not kept",
@@ -286,12 +297,12 @@ def hunt(mutant: Mutant, machine: Machine, known: dict[tuple[int, str, str], str
     """Play seeds until one notices the planted fault that is green without it."""
     told = {"name": mutant.name, "says": mutant.says}
     for tried, seed in enumerate(range(1, MOST_SEEDS + 1), start=1):
-        scene = draw(seed, mutant.profile, mix=mutant.mix, wire=False)
+        scene = draw(seed, mutant.profile, scale=mutant.scale, mix=mutant.mix, wire=False)
         with mutant.patch():
             broken = play(scene, machine).broken
         if not broken:
             continue
-        place = (seed, mutant.profile, mutant.mix)
+        place = (seed, mutant.profile, f"{mutant.mix} {mutant.scale}")
         if place not in known:
             known[place] = play(scene, machine).broken
         if not known[place]:

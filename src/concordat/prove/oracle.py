@@ -364,5 +364,8 @@ def _ends(run: Run, rows: Mapping[str, Sequence[Mapping[str, Any]]], told: Told)
             raise Broken("ends-flagged", f"{row['contract']} of {row['ref']} ends {row['state']}, and nobody was told")
     kept = sum(row["times"] for row in rows["deliveries"])
     taken = sum(1 for _, status in run.watch.acked if status == 202)
+    endless = [row["key"] for row in rows["deliveries"] if row["state"] == "received"]
+    if endless and not told.records:
+        raise Broken("input-ends", f"{len(endless)} pushes were taken and have no end: {endless[:3]}")
     if kept < taken:
         raise Broken("input-durable", f"{taken} pushes were taken, {kept} are kept")

@@ -48,7 +48,8 @@ def replay(run: Run) -> None:
     chance = dice("replay", run.scene.seed)
     before = state(run)
     run.stage.tell("replay")
-    for body in chance.sample(run.crm.sent, k=min(len(run.crm.sent), 4)):
+    taken = [body for body, _ in run.watch.acked]
+    for body in chance.sample(taken, k=min(len(taken), 4)):
         run.doors.append(Fibre(name="door", owner="the door", work=partial(run._receive, body), wakes=run.stage.now))  # noqa: SLF001
     past = [version for record in run.crm.records.values() for version in record.past]
     again = chance.choices(past, k=6)

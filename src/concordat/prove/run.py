@@ -35,7 +35,7 @@ QUIET = 15 * 60.0
 """Virtual seconds from the last fault to the judgement, at least."""
 LONGEST = 3 * 3600.0
 """Virtual seconds after which a run that does not come to rest is judged all the same."""
-LONGEST_JUMP = 30.0
+LONGEST_JUMP = 120.0
 MOST_STEPS = 6000
 RESTART = (1.0, 20.0)
 STEPS = (0.1, 0.5, 1.0, 2.0, 2.0, 3.0, 10.0, 30.0)
