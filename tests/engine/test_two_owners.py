@@ -144,6 +144,16 @@ def test_an_automation_that_overwrites_us_is_answered_twice_and_is_then_a_case(a
     assert agreed.cases() == []
 
 
+def test_an_answer_that_is_overwritten_before_it_is_seen_is_a_round_as_well(agreed: Agreed) -> None:
+    agreed.edit_crm(payment_terms="NET60")
+    for _ in range(6):
+        agreed.firm.run()
+        agreed.crm_writes = len(agreed.firm.crm.ledger)
+        agreed.read_crm()  # a newer version, and the seller's terms again: ours were there for a moment that nobody saw
+    assert agreed.crm_writes == 2
+    assert [case["facts"]["by"] for case in agreed.cases()] == ["crm"]
+
+
 def test_an_edit_of_what_is_raised_is_a_case_and_changes_nothing(agreed: Agreed) -> None:
     written = len(agreed.firm.erp.ledger)
     agreed.edit_erp(billing_email="b@elsewhere.example")

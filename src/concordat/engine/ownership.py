@@ -68,19 +68,30 @@ def keep_owners(world: World, conn: Connection, changed: Sequence[Row], trace: M
     sources = [row["id"] for row in conn.execute(QUERIES.ownership.lock_sources, {"ids": ids})]
     if not sources:
         return ()
-    things = _things(world, conn, sources, ids)
+    again = {row["id"]: row["answered"] for row in changed if row["answered"] is not None}
+    things = _things(world, conn, sources, ids, again)
     _count(conn, sources, things)
     told = _own(conn, things, trace)
     _answer(world, conn, sources, things)
     return told
 
 
-def _things(world: World, conn: Connection, sources: Sequence[int], ids: Sequence[int]) -> list[_Thing]:
+def _things(
+    world: World, conn: Connection, sources: Sequence[int], ids: Sequence[int], again: Mapping[int, Sequence[str]]
+) -> list[_Thing]:
     parameters = {"sources": sources, "ids": ids, "objects": list(world.owned)}
     groups: dict[tuple[int, str, str], list[Row]] = defaultdict(list)
     for row in conn.execute(QUERIES.ownership.members, parameters):
-        groups[row["owner_id"], row["object"], row["item"]].append(row)
+        groups[row["owner_id"], row["object"], row["item"]].append(_seen_again(row, again))
     return [_thing(world, key, rows) for key, rows in groups.items() if len(rows) > 1]
+
+
+def _seen_again(row: Row, again: Mapping[int, Sequence[str]]) -> Row:
+    """A record that is newer and yet the same: it holds again what we answered, and has changed nothing else."""
+    if row["id"] not in again:
+        return row
+    was = {name: value for name, value in row["fields"].items() if name not in again[row["id"]]}
+    return {**row, "was": was}
 
 
 def _thing(world: World, key: tuple[int, str, str], rows: Sequence[Row]) -> _Thing:

@@ -78,10 +78,12 @@ def take_records(
         return _Part(unfit=[item[0]])
 
     parts = alone(conn, list(latest.items()), keep, poison)
-    changed = [row for part in parts for row in part.changed]
+    kept = [row for part in parts for row in part.changed]
+    changed = [row for row in kept if row["answered"] is None]
     if changed:
         _mark(conn, world.subjects_from(connection), changed, trace)
-        told = keep_owners(world, conn, changed, trace)
+    if kept:
+        told = keep_owners(world, conn, kept, trace)
         if told:
             _mark(conn, world.subjects, told, trace)
     return Kept(

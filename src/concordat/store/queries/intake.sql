@@ -111,7 +111,8 @@ WHERE h.connection = %(connection)s AND h.object = t.object AND h.ref = t.ref;
 
 -- name: keep_records
 -- Merges what a source holds now: never an older version over a newer one. A change leaves a version behind and an
--- event in the journal; who must be planned again is `mark_readers`.
+-- event in the journal; who must be planned again is `mark_readers`. One that is newer and yet the same is told of where
+-- we have just answered its system about a field: our answer was overwritten before it was seen.
 WITH incoming AS (
   SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb)
          AS t(object text, ref text, version text, fields jsonb, extra jsonb, digest text, url text, deleted boolean,
@@ -146,7 +147,11 @@ WITH incoming AS (
          '/connections/' || %(connection)s, %(connection)s || ':' || ref,
          jsonb_build_object('version', version), %(correlation_id)s, %(traceparent)s, app_now() FROM changed
 )
-SELECT id, object, ref FROM changed;
+SELECT id, object, ref, NULL::text[] AS answered FROM changed
+UNION ALL
+SELECT k.id, k.object, k.ref, o.fields FROM kept k
+CROSS JOIN LATERAL (SELECT array_agg(field) AS fields FROM ownership WHERE owner_id = k.id AND connection = %(connection)s AND state = 'answered') o
+WHERE o.fields IS NOT NULL AND NOT EXISTS (SELECT FROM changed c WHERE c.id = k.id);
 
 -- name: mark_readers
 -- One dirty mark per handoff that is about these records or reads them. A statement of its own, after the change: a
