@@ -17,6 +17,7 @@ from typing import Any
 
 from concordat.engine.world import log
 from concordat.errors import Busy, Contended, NotReachable, QuotaExhausted, RateLimited, Unavailable, VendorError
+from concordat.sdk.auth import follow
 from concordat.sdk.rest import install
 from concordat.sdk.spec import CallContext
 from concordat.store.database import Database, json_text
@@ -89,6 +90,8 @@ class Budgets:
             rows = conn.execute(QUERIES.budget.beat, {"rows": json_text(told), "holder": self.holder}).fetchall()
         for row in rows:
             self.meters[row["connection"]].hear(row)
+        if rows:
+            follow(rows[0]["at"])
 
     def close(self) -> None:
         """Stand aside and give back what is left; harmless when the database is gone."""

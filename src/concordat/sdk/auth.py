@@ -37,6 +37,7 @@ __all__ = [
     "RotatingRefresh",
     "Token",
     "TokenSource",
+    "follow",
     "sign",
     "token_errors",
     "wire_clock",
@@ -47,9 +48,22 @@ JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 JWT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
+_behind: list[timedelta] = [timedelta(0)]
+
+
 def wire_clock() -> datetime:
     """Real time in UTC, for claims that a vendor checks against its own clock and for a token's expiry."""
-    return datetime.now(UTC)  # noqa: TID251  the wire has no database to ask, and nothing recorded depends on it
+    return datetime.now(UTC) + _behind[0]  # noqa: TID251  nothing recorded depends on it
+
+
+def follow(at: datetime) -> None:
+    """Go by another clock, the database's, which says `at` now: this machine's own may be hours off."""
+    off = at - datetime.now(UTC)  # noqa: TID251  the clock that is corrected
+    _behind[0] = off if abs(off) > JITTER else timedelta(0)
+
+
+JITTER = timedelta(seconds=2)
+"""What two sound clocks may differ by, the way of the answer included."""
 
 
 class Anonymous:

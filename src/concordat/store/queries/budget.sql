@@ -94,7 +94,7 @@ UPDATE budget b SET
   parallel = CASE WHEN b.said ? 'parallel' OR b.parallel IS NULL OR b.learnt_at > app_now() - interval '1 minute' THEN b.parallel
                   WHEN b.parallel >= 32 THEN NULL ELSE b.parallel + 1 END
 FROM told t WHERE b.connection = t.connection
-RETURNING b.connection, b.quota, b.rate, b.parallel, b.resets_at,
+RETURNING b.connection, b.quota, b.rate, b.parallel, b.resets_at, app_now() AS at,
           greatest(extract(epoch FROM b.blocked_until - app_now()), 0)::float8 AS blocked_for;
 
 -- name: learn
