@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concordat.errors import Unavailable
+from concordat.operations.decisions import decide_case, take_on
 from tests.engine.conftest import CONTRACT, Firm, MakeFirm
 
 
@@ -107,3 +108,40 @@ def test_an_item_that_leaves_before_it_was_sent_is_simply_gone(make_firm: MakeFi
     firm.run()
     assert items(firm) == {"a": "verified", "b": "superseded"}
     assert not firm.rows('SELECT * FROM "case"')
+
+
+OLD = {"won_at": "2025-06-15T08:00:00Z"}
+
+
+def adopted(firm: Firm) -> None:
+    firm.take(*firm.won(opportunity=OLD))
+    firm.run()
+    assert firm.handoff()["state"] == "adopted"
+    firm.take(*firm.won())
+    firm.run()
+
+
+def test_what_was_adopted_is_not_written_when_its_date_moves_past_since_and_a_case_says_so(firm: Firm) -> None:
+    adopted(firm)
+    assert firm.handoff()["state"] == "adopted"
+    assert firm.psa.ledger == []
+    assert not firm.rows("SELECT * FROM event WHERE handoff_id IS NOT NULL"), "nobody is told that it is active"
+    (case,) = firm.rows('SELECT * FROM "case"')
+    assert (case["kind"], case["owner"]) == ("adopted", "sales-operations")
+    with firm.world.db.app([firm.world.unit]) as conn:
+        decide_case(conn, case["id"], person="ada", reason="it was made by hand")
+    firm.run()
+    firm.take(*firm.won(opportunity={"name": "Renamed"}))
+    firm.run()
+    assert [c["state"] for c in firm.rows('SELECT state FROM "case"')] == ["resolved"]
+    assert firm.psa.ledger == []
+
+
+def test_what_was_adopted_can_be_taken_on_when_it_is_not_older_any_more(firm: Firm) -> None:
+    adopted(firm)
+    with firm.world.db.app([firm.world.unit]) as conn:
+        take_on(conn, firm.handoff()["id"], person="ada", reason="re-opened")
+    firm.run()
+    assert firm.handoff()["state"] == "in_step"
+    assert [what for _, _, what in firm.psa.ledger] == ["created"]
+    assert [c["state"] for c in firm.rows('SELECT state FROM "case"')] == ["resolved"]

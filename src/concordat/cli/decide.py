@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,12 +15,12 @@ from concordat.cli.named import IdArgument, the_id
 from concordat.cli.open import database, reading
 from concordat.cli.screen import FirmOption, JsonOption, listing, out, print_json
 from concordat.engine.worker import WAKE
-from concordat.operations.decisions import approve, cancel, decline, list_proposals, skip
+from concordat.operations.decisions import approve, cancel, decline, list_proposals, skip, take_on
 from concordat.operations.undo import ask_usage, undo_plan
 from concordat.store.database import Connection
 from concordat.telemetry import new_trace, trace_id
 
-__all__ = ["PersonOption", "approve_", "cancel_", "decline_", "proposals", "skip_", "undo_plan_"]
+__all__ = ["PersonOption", "approve_", "cancel_", "decline_", "proposals", "skip_", "take_on_", "undo_plan_"]
 
 PersonOption = Annotated[str, typer.Option("--as", help="Who decides; kept in the audit.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, in a sentence; kept in the audit.")]
@@ -75,6 +76,13 @@ def cancel_(id_: IdArgument, reason: ReasonOption, firm: FirmOption = None, pers
     """Stop a handoff: what was not sent is not sent, what stands is left. `handoff replay` starts it again."""
     known = _done(firm, lambda conn: _named(conn, id_, lambda found: cancel(conn, found, person=person, reason=reason)))
     out.print(f"Handoff {known} is stopped: {reason}", markup=False)
+
+
+def take_on_(id_: IdArgument, reason: ReasonOption, firm: FirmOption = None, person: PersonOption = "operator") -> None:
+    """Write an adopted handoff from now on, once its subject is not older than the contract any more."""
+    work = partial(take_on, person=person, reason=reason)
+    known = _done(firm, lambda conn: _named(conn, id_, lambda found: work(conn, found)))
+    out.print(f"Handoff {known} is written from now on: {reason}", markup=False)
 
 
 def skip_(  # noqa: PLR0917 - Typer's way to declare options

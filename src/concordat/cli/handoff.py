@@ -92,6 +92,7 @@ for _name, _work in (
     ("undo-plan", decide.undo_plan_),
     ("cancel", decide.cancel_),
     ("skip", decide.skip_),
+    ("take-on", decide.take_on_),
     ("proposals", decide.proposals),
     ("approve", decide.approve_),
     ("decline", decide.decline_),

@@ -10,7 +10,7 @@ from concordat.errors import Invalid, NotFound
 from concordat.store.database import Connection, json_text
 from concordat.store.queries import QUERIES
 
-__all__ = ["approve", "cancel", "decide_case", "decline", "list_proposals", "skip"]
+__all__ = ["approve", "cancel", "decide_case", "decline", "list_proposals", "skip", "take_on"]
 
 LAST = 2**62
 ENDED = frozenset({HandoffState.WITHDRAWN, HandoffState.CANCELLED})
@@ -111,6 +111,23 @@ def cancel(conn: Connection, id_: int, *, person: str, reason: str) -> None:
     conn.execute(QUERIES.case.resolve_handoff, {"handoff": id_, "resolution": f"stopped by {person}: {reason}"})
     before, after = {"state": handoff["state"]}, {"state": "cancelled", "reason": reason}
     _note(conn, handoff["unit"], person, "handoff.cancel", f"handoff:{id_}", before, after)
+
+
+def take_on(conn: Connection, id_: int, *, person: str, reason: str) -> None:
+    """Write an adopted handoff from now on: its subject is not older than the contract any more, and a case says so."""
+    _said(reason)
+    handoff = _locked(conn, id_)
+    open_ = conn.execute(QUERIES.page.cases_of_handoff, {"id": id_}).fetchall()
+    if not any(case["kind"] == "adopted" and case["state"] != "resolved" for case in open_):
+        why = f"Handoff {id_} is {handoff['state']}, and no case says that its subject is newer than its contract."
+        raise Invalid(why, remedy="Only what was adopted and is not older any more can be taken on.")
+    conn.execute(QUERIES.effect.lock_work, {"ids": [id_]})
+    conn.execute(QUERIES.handoff.take_on, {"id": id_})
+    parameters = {"handoffs": [id_], "kinds": ["adopted"], "resolution": f"taken on by {person}: {reason}"}
+    conn.execute(QUERIES.case.resolve_handoffs, parameters)
+    _again(conn, handoff)
+    before, after = {"state": handoff["state"]}, {"state": "taken on", "reason": reason}
+    _note(conn, handoff["unit"], person, "handoff.take-on", f"handoff:{id_}", before, after)
 
 
 def decide_case(conn: Connection, id_: int, *, person: str, reason: str) -> Mapping[str, Any]:

@@ -13,7 +13,14 @@ from concordat.engine.cases import CaseDraft, open_cases
 from concordat.engine.claims import NO_TURN, NOTHING, Ready, Turn
 from concordat.engine.matching.brakes import brake
 from concordat.engine.matching.effects import apply, compare_all, freeze, may_free
-from concordat.engine.matching.handoffs import keep_cases, keep_inputs, open_handoffs, renew_handoffs, wanted_again
+from concordat.engine.matching.handoffs import (
+    keep_adopted,
+    keep_cases,
+    keep_inputs,
+    open_handoffs,
+    renew_handoffs,
+    wanted_again,
+)
 from concordat.engine.matching.reading import again, find_standing, read, wait_for_parents
 from concordat.engine.matching.subject import Subject
 from concordat.engine.undo import undo
@@ -78,6 +85,7 @@ def write(world: World, conn: Connection, subjects: list[Subject], at: datetime,
     """Bring handoffs, cases, clocks and effects in line with these plans; says what is ready now."""
     begun = (Stance.WANTED, Stance.ADOPTED, Stance.UNKNOWN)
     live = [s for s in subjects if s.was != "cancelled" and (s.handoff or s.plan.stance in begun)]
+    keep_adopted(world, conn, live, at)
     wait_for_parents(conn, live)
     find_standing(conn, [s for s in live if s.plan.stance is Stance.WITHDRAWN])
     braked, live = live, brake(world, conn, live)

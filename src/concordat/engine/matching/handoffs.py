@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from concordat.engine.world import World
 from concordat.store.database import Connection
 from concordat.store.queries import QUERIES
 
-__all__ = ["keep_cases", "keep_inputs", "open_handoffs", "renew_handoffs", "wanted_again"]
+__all__ = ["keep_adopted", "keep_cases", "keep_inputs", "open_handoffs", "renew_handoffs", "wanted_again"]
 
 
 def open_handoffs(world: World, conn: Connection, fresh: Sequence[Subject], at: datetime) -> None:
@@ -134,6 +135,39 @@ COMPLETED = "the source was completed"
 def wanted_again(conn: Connection, going: Sequence[Subject]) -> None:
     """Everything these handoffs ever wrote is wanted: no decision about what was withdrawn is left."""
     _resolve(conn, going, ("withdrawn",), "wanted again")
+
+
+def keep_adopted(world: World, conn: Connection, live: Sequence[Subject], at: datetime) -> None:
+    """What was adopted stays so, also when its date moves past `since`; a person says whether it is written now."""
+    adopted = [s for s in live if s.was == "adopted"]
+    moved = [s for s in adopted if s.plan.stance is Stance.WANTED]
+    older = [s for s in adopted if s.plan.stance is Stance.ADOPTED]
+    for subject in moved:
+        subject.plan = replace(subject.plan, stance=Stance.ADOPTED)
+    _resolve(conn, older, ("adopted",), "its date is before the contract's again")
+    if moved:
+        rows = conn.execute(QUERIES.case.decided, {"handoffs": [s.handoff for s in moved], "kind": "adopted"})
+        decided = {row["handoff_id"] for row in rows}
+        open_cases(conn, [_newer(world, s, at) for s in moved if s.handoff not in decided])
+
+
+def _newer(world: World, subject: Subject, at: datetime) -> CaseDraft:
+    contract = subject.contract
+    span = contract.cases.due if contract.cases else None
+    return CaseDraft(
+        unit=subject.unit,
+        kind="adopted",
+        contract=contract.contract,
+        handoff=subject.handoff,
+        title=f"{subject.plan.title} was older than {contract.since}, was adopted, and is not older any more",
+        owner=contract.case_owner,
+        value=subject.plan.value,
+        facts={
+            "since": str(contract.since),
+            "remedy": f"Nothing is written. concordat handoff take-on H{subject.handoff}, or decide the case",
+        },
+        due_at=world.due(contract.case_owner, span.span, at) if span else None,
+    )
 
 
 def _goes(subject: Subject) -> bool:

@@ -27,6 +27,11 @@ WHERE effect_id = ANY(%(effects)s::bigint[]) AND state <> 'resolved';
 UPDATE "case" SET state = 'resolved', resolved_at = app_now(), resolution = %(resolution)s
 WHERE handoff_id = %(handoff)s::bigint AND state <> 'resolved';
 
+-- name: decided
+-- Handoffs about which somebody decided a case of this kind.
+SELECT handoff_id FROM "case" WHERE handoff_id = ANY(%(handoffs)s::bigint[]) AND kind = %(kind)s AND state = 'resolved'
+  AND resolution LIKE 'decided by %%';
+
 -- name: decide
 -- Somebody decided and said why.
 UPDATE "case" SET state = 'resolved', resolved_at = app_now(), resolution = %(resolution)s

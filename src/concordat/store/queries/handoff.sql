@@ -96,6 +96,19 @@ WHERE e.handoff_id = ANY(%(ids)s::bigint[]) AND e.kind = 'put'
 -- Somebody stopped this handoff; no change of the source moves it.
 UPDATE handoff SET state = 'cancelled', waits_for = %(says)s, changed_at = app_now(), settled_at = NULL WHERE id = %(id)s::bigint;
 
+-- name: take_on
+-- An adopted handoff is written from now on: what was only compared becomes what is put, and is planned anew.
+WITH moved AS (
+  UPDATE effect e SET kind = 'put', state = 'superseded', lane_id = n.id, waits_for = '', error = '', error_class = ''
+  FROM lane a JOIN lane n ON n.connection = a.connection AND n.object = a.object AND n.operation = 'put'
+  WHERE e.handoff_id = %(id)s::bigint AND e.kind = 'adopt' AND a.id = e.lane_id AND e.state NOT IN ('sending', 'in_doubt')
+  RETURNING e.id
+), idle AS (
+  DELETE FROM work w USING moved m WHERE w.effect_id = m.id
+)
+UPDATE handoff SET state = 'waiting', waits_for = 'its next plan', changed_at = app_now()
+WHERE id = %(id)s::bigint AND state = 'adopted' RETURNING id;
+
 -- name: resume
 -- A handoff that somebody stopped is planned again.
 UPDATE handoff SET state = 'waiting', waits_for = 'its next plan', changed_at = app_now() WHERE id = %(id)s::bigint AND state = 'cancelled';
