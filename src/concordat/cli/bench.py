@@ -17,6 +17,7 @@ BENCHES = {
     "activation": ("concordat.bench.activation", "activation"),
     "activation-single": ("concordat.bench.activation", "activation_single"),
     "latency": ("concordat.bench.latency", "latency"),
+    "console": ("concordat.bench.console", "console"),
     "wake": ("concordat.bench.wake", "wake"),
 }
 
@@ -32,10 +33,12 @@ def bench(
     - **activation**: won deals, 6 effects each, through the whole engine, on targets that take 500 records a call
     - **activation-single**: the same on targets that take one record a call
     - **latency**: from a webhook to the first write at the target, and to activated, at 5 and 20 deals a second
+    - **console**: every page of the console over a million effects and a hundred thousand cases
     - **wake**: from a commit to the worker that looks at the rows, against a job of a queue (Procrastinate)
 
-    Each starts a database, a lean target and workers of its own on loopback, and stops them. The yardstick of the
-    others is one durable workflow per deal (DBOS). Both come with the extra `concordat-hub[bench]`.
+    Each starts a database, and where it needs them a lean target and workers of its own on loopback, and stops them.
+    The yardstick of the console is `select 1`, that of the others one durable workflow per deal (DBOS); DBOS and
+    Procrastinate come with the extra `concordat-hub[bench]`.
     Read the ratio: absolute numbers drift with the machine.
     """
     if name not in BENCHES:
@@ -59,7 +62,8 @@ def _show(found: dict[str, Any]) -> None:
     table.add_row("yardstick", f"{yardstick['value']:g}", yardstick["what"])
     table.add_row("ratio", f"{found['ratio']:g}", _bar(bar["ratio"], bar["better"]))
     for key, value in found["details"].items():
-        table.add_row(key, str(value), "")
+        for name, each in value.items() if isinstance(value, dict) else (("", value),):
+            table.add_row(f"{key} {name}".strip(), str(each), "")
     out.print(table)
     out.print("[green]holds[/green]" if found["holds"] else "[red]does not hold[/red]")
 

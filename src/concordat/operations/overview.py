@@ -99,7 +99,7 @@ def overview(conn: Connection, world: World) -> Overview:
         systems=systems(conn, world),
         money=_by_currency((row["currency"], row["amount"]) for row in stuck),
         money_capped=sum(row["many"] for row in open_) > CAP,
-        cases=conn.execute(QUERIES.page.urgent_cases, {"limit": 8}).fetchall(),
+        cases=_case_rows(conn, [row["id"] for row in conn.execute(QUERIES.page.urgent_cases, {"limit": 8})]),
         case_count=sum(row["many"] for row in cases),
         late_cases=sum(row["late"] for row in cases),
         case_money=_by_currency((row["currency"], row["amount"]) for row in cases),
@@ -194,9 +194,20 @@ def _state(breaker: Mapping[str, Any] | None, error: str, *, heard: bool) -> str
 def list_cases(conn: Connection, *, owner: str = "", kind: str = "", cursor: str = "", limit: int = 50) -> Found:
     """One page of open cases, newest first."""
     opened, id_ = _place(cursor)
-    parameters = {"opened": opened, "id": id_, "owner": owner, "kind": kind, "limit": limit + 1}
-    rows = conn.execute(QUERIES.page.open_cases, parameters).fetchall()
-    return _page(rows, limit, "opened_at")
+    parameters = {"opened": opened, "id": id_, "limit": limit + 1}
+    if owner:
+        found = conn.execute(QUERIES.page.open_cases_of_owner, {**parameters, "owner": owner, "kind": kind})
+    elif kind:
+        found = conn.execute(QUERIES.page.open_cases_of_kind, {**parameters, "kind": kind})
+    else:
+        found = conn.execute(QUERIES.page.open_cases, parameters)
+    return _page(_case_rows(conn, [row["id"] for row in found]), limit, "opened_at")
+
+
+def _case_rows(conn: Connection, ids: Sequence[int]) -> list[Mapping[str, Any]]:
+    """These cases, in this order."""
+    rows = {row["id"]: row for row in conn.execute(QUERIES.page.case_rows, {"ids": list(ids)})} if ids else {}
+    return [rows[id_] for id_ in ids if id_ in rows]
 
 
 def list_alerts(conn: Connection, *, cursor: str = "", limit: int = 50) -> Found:

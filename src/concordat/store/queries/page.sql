@@ -67,8 +67,10 @@ SELECT h.id, h.unit, h.contract, h.version, h.state, h.title, h.waits_for, h.val
 FROM handoff h
 JOIN record r ON r.id = h.subject_id
 JOIN contract k ON k.name = h.contract AND k.version = h.version
-LEFT JOIN record c ON c.connection = split_part(r.fields ->> 'client', ':', 1) AND c.object = 'client'
-                  AND c.ref = substr(r.fields ->> 'client', strpos(r.fields ->> 'client', ':') + 1)
+LEFT JOIN LATERAL (  -- a probe for each row of the page: joined as a table, all clients would be read
+  SELECT fields FROM record
+  WHERE connection = split_part(r.fields ->> 'client', ':', 1) AND object = 'client'
+    AND ref = substr(r.fields ->> 'client', strpos(r.fields ->> 'client', ':') + 1) LIMIT 1) c ON true
 LEFT JOIN LATERAL (
   SELECT name, due_at, met_at, breached_at, warned_at FROM service_level
   WHERE handoff_id = h.id ORDER BY met_at IS NOT NULL, due_at LIMIT 1) s ON true
@@ -176,11 +178,12 @@ CROSS JOIN LATERAL (
 ORDER BY n.connection, n.object, n.operation;
 
 -- name: effect_figures
--- Open effects by state: those with work in a lane, and those held for a person.
+-- Open effects by state: those with work in a lane, and those held for a person. Each is a row of its own to look up,
+-- so counting ends sooner than elsewhere.
 SELECT state, count(*) AS many FROM (
-  SELECT e.state FROM (SELECT effect_id FROM work ORDER BY effect_id LIMIT 10001) w JOIN effect e ON e.id = w.effect_id
+  SELECT e.state FROM (SELECT effect_id FROM work ORDER BY effect_id LIMIT 2001) w JOIN effect e ON e.id = w.effect_id
   WHERE e.state <> 'held'
-  UNION ALL (SELECT state FROM effect WHERE waiting AND state = 'held' LIMIT 10001)
+  UNION ALL (SELECT state FROM effect WHERE waiting AND state = 'held' LIMIT 2001)
 ) open GROUP BY state ORDER BY state;
 
 -- name: open_handoff_figures
@@ -253,19 +256,33 @@ GROUP BY currency ORDER BY currency;
 
 -- name: urgent_cases
 -- The open cases that are due first, among the thousand oldest.
-SELECT id, unit, kind, contract, handoff_id, effect_id, subject, title, facts, owner, state, amount, currency,
-       opened_at, last_at, due_at, resolved_at, resolution
-FROM (SELECT * FROM "case" WHERE state <> 'resolved' ORDER BY opened_at, id LIMIT 1000) c
+SELECT id FROM (SELECT id, due_at, opened_at FROM "case" WHERE state <> 'resolved' ORDER BY opened_at, id LIMIT 1000) c
 ORDER BY due_at NULLS LAST, opened_at, id LIMIT %(limit)s::int;
 
 -- name: open_cases
 -- Open cases, newest first, behind a place in that order.
+SELECT id FROM "case"
+WHERE state <> 'resolved' AND (opened_at, id) < (%(opened)s::timestamptz, %(id)s::bigint)
+ORDER BY opened_at DESC, id DESC LIMIT %(limit)s::int;
+
+-- name: open_cases_of_owner
+-- Open cases of one owner, and of one kind if it is named: an index of their own, so that a rare one is found at once.
+SELECT id FROM "case"
+WHERE state <> 'resolved' AND owner = %(owner)s::text AND (opened_at, id) < (%(opened)s::timestamptz, %(id)s::bigint)
+  AND (%(kind)s::text = '' OR kind = %(kind)s::text)
+ORDER BY opened_at DESC, id DESC LIMIT %(limit)s::int;
+
+-- name: open_cases_of_kind
+-- Open cases of one kind.
+SELECT id FROM "case"
+WHERE state <> 'resolved' AND kind = %(kind)s::text AND (opened_at, id) < (%(opened)s::timestamptz, %(id)s::bigint)
+ORDER BY opened_at DESC, id DESC LIMIT %(limit)s::int;
+
+-- name: case_rows
+-- Everything about these cases, newest first.
 SELECT id, unit, kind, contract, handoff_id, effect_id, subject, title, facts, owner, state, amount, currency,
        opened_at, last_at, due_at, resolved_at, resolution
-FROM "case"
-WHERE state <> 'resolved' AND (opened_at, id) < (%(opened)s::timestamptz, %(id)s::bigint)
-  AND (%(owner)s::text = '' OR owner = %(owner)s::text) AND (%(kind)s::text = '' OR kind = %(kind)s::text)
-ORDER BY opened_at DESC, id DESC LIMIT %(limit)s::int;
+FROM "case" WHERE id = ANY(%(ids)s::bigint[]) ORDER BY opened_at DESC, id DESC;
 
 -- name: case_owners
 -- Who owns open cases, among the ten thousand oldest.
