@@ -126,7 +126,7 @@ ORDER BY w.due_at, w.effect_id LIMIT %(limit)s FOR UPDATE OF w SKIP LOCKED;
 WITH seen AS MATERIALIZED (
   SELECT e.*, l.ref, l.record_key, l.digest AS link_digest, l.verified AS link_verified, l.state AS link_state, l.url AS link_url,
          l.wrote, l.undone,
-         row_number() OVER (PARTITION BY coalesce(e.link_id, -e.id) ORDER BY e.state = 'ready', e.id) AS rank,
+         row_number() OVER (PARTITION BY coalesce(e.link_id, -e.id) ORDER BY e.state NOT IN ('sending', 'in_doubt'), e.state = 'ready', e.id) AS rank,
          EXISTS (SELECT FROM work o WHERE o.link_id = e.link_id AND o.sending AND o.effect_id <> e.id) AS busy
   FROM unnest(%(ids)s::bigint[]) AS due(effect_id)
   JOIN effect e ON e.id = due.effect_id LEFT JOIN link l ON l.id = e.link_id
