@@ -14,6 +14,7 @@ from concordat.engine.alone import storable
 from concordat.engine.calls import Outcome
 from concordat.engine.cases import CaseDraft, open_cases
 from concordat.engine.claims import Ready, Turn, one_writer, taken_at_once
+from concordat.engine.rivals import Rival, disagreement, rivals_of
 from concordat.engine.world import Lane, World, log
 from concordat.errors import Rejected, Unavailable, VendorError
 from concordat.store.database import Connection, json_text
@@ -331,20 +332,22 @@ def _row(world: World, settled: _Settled) -> dict[str, Any]:
 
 
 def _cases(world: World, conn: Connection, lane: Lane, settled: Sequence[_Settled], at: datetime) -> None:
-    held = [s for s in settled if s.verdict.case]
-    if held:
-        open_cases(conn, [_case(world, lane, s, at) for s in held])
+    rivals = rivals_of(world, conn, lane, [s.outcome for s in settled])
+    told = [s for s in settled if s.verdict.case or s.outcome.row.id in rivals]
+    if told:
+        open_cases(conn, [_case(world, lane, s, at, rivals.get(s.outcome.row.id)) for s in told])
     fine = [s.outcome.row.id for s in settled if s.verdict.state in (E.VERIFIED, E.APPLIED) and s.outcome.row.tries > 1]
+    fine = [id_ for id_ in fine if id_ not in rivals]
     if fine:
         conn.execute(QUERIES.case.resolve_effects, {"effects": fine, "resolution": "it went through"})
 
 
-def _case(world: World, lane: Lane, settled: _Settled, at: datetime) -> CaseDraft:
+def _case(world: World, lane: Lane, settled: _Settled, at: datetime, rival: Rival | None) -> CaseDraft:
     row = settled.outcome.row
     contract = world.contracts.get(row.contract)
     span = contract.cases.due if contract and contract.cases else None
     error = settled.outcome.error
-    return CaseDraft(
+    draft = CaseDraft(
         unit=row.unit,
         kind=settled.verdict.case,
         contract=row.contract,
@@ -364,3 +367,4 @@ def _case(world: World, lane: Lane, settled: _Settled, at: datetime) -> CaseDraf
         value=row.value,
         due_at=world.due(row.owner, span.span, at) if span else None,
     )
+    return draft if rival is None else disagreement(draft, lane, settled.outcome, rival)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -137,6 +138,16 @@ class World:
         """Contracts that are not the first to be served when calls are scarce; a lower number goes first."""
         order = {"stream": 1, "batch": 2}
         return {name: order[c.channel] for name, c in self.contracts.items() if c.channel in order}
+
+    @cached_property
+    def contested(self) -> frozenset[tuple[str, str]]:
+        """Objects of systems that several contracts put: they may want different things of one."""
+        put = Counter(
+            place
+            for contract in self.contracts.values()
+            for place in {(step.system, step.word) for step in contract.steps.values() if step.kind == "put"}
+        )
+        return frozenset(place for place, many in put.items() if many > 1)
 
     def waited_for(self, contract: str, version: int, step: str) -> bool:
         """Whether another step of this contract waits for this one; yes when this version is not known here."""

@@ -27,6 +27,11 @@ WHERE effect_id = ANY(%(effects)s::bigint[]) AND state <> 'resolved';
 UPDATE "case" SET state = 'resolved', resolved_at = app_now(), resolution = %(resolution)s
 WHERE handoff_id = %(handoff)s::bigint AND state <> 'resolved';
 
+-- name: agreed
+-- Contracts that disagreed about these effects want the same now.
+UPDATE "case" SET state = 'resolved', resolved_at = app_now(), resolution = 'the contracts agree'
+WHERE effect_id = ANY(%(effects)s::bigint[]) AND kind = 'disagreement' AND state <> 'resolved';
+
 -- name: decided
 -- Handoffs about which somebody decided a case of this kind.
 SELECT handoff_id FROM "case" WHERE handoff_id = ANY(%(handoffs)s::bigint[]) AND kind = %(kind)s AND state = 'resolved'

@@ -8,6 +8,19 @@ CROSS JOIN LATERAL (SELECT e.state = 'held' AND coalesce((SELECT a.outcome IN ('
 WHERE e.handoff_id = ANY(%(ids)s::bigint[])
 ORDER BY e.id;
 
+-- name: rivals
+-- Steps of other contracts that put the same objects as these effects; whose documents are about to change do not count.
+SELECT e.id, p.contract, o.step, o.desired, o.handoff_id
+FROM effect e JOIN handoff h ON h.id = e.handoff_id JOIN link l ON l.id = e.link_id
+JOIN LATERAL (SELECT s.id FROM handoff s WHERE s.subject_id = l.owner_id
+              UNION SELECT i.handoff_id FROM handoff_input i WHERE i.record_id = l.owner_id) n ON true
+JOIN handoff p ON p.id = n.id AND p.contract <> h.contract AND p.state NOT IN ('withdrawing', 'withdrawn', 'cancelled', 'adopted')
+JOIN effect o ON o.handoff_id = p.id AND o.link_id = e.link_id AND o.kind = 'put'
+  AND o.state IN ('applied', 'verified', 'ready', 'sending', 'in_doubt', 'pending', 'held')
+WHERE e.id = ANY(%(ids)s::bigint[]) AND e.kind = 'put'
+  AND NOT EXISTS (SELECT FROM dirty d WHERE (d.contract, d.subject_id) IN ((p.contract, p.subject_id), (h.contract, h.subject_id)))
+ORDER BY e.id, o.id;
+
 -- name: documents
 -- The documents of these handoffs' effects, where single fields have a word of their own.
 SELECT id, desired FROM effect WHERE handoff_id = ANY(%(ids)s::bigint[]) AND kind = 'put';
