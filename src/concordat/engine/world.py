@@ -41,6 +41,11 @@ class Lane:
     """Fields that this very system owns: never written to an object that is there already."""
 
 
+def _transaction(conn: Connection) -> str:
+    row = conn.execute("SELECT pg_current_xact_id()::text AS id").fetchone() or {}
+    return str(row["id"])
+
+
 @dataclass(kw_only=True)
 class World:
     """Everything the engine needs; made once by `wiring`, shared by all threads of a process."""
@@ -57,6 +62,8 @@ class World:
     beats: Callable[[], None] = lambda: None
     """Done with every beat of a worker: budgets keep their pace and hear of each other."""
     _lanes: dict[int, Lane] = field(default_factory=dict)
+    _opened_in: str = ""
+    """The transaction that opened the lanes, until another one has seen them."""
     _pinned: dict[tuple[str, int], Contract] = field(default_factory=dict)
     _pinned_planners: dict[str, Planner] = field(default_factory=dict)
     _due: Callable[[str, Span, datetime], datetime] = field(init=False)
@@ -198,8 +205,13 @@ class World:
 
     def lane_ids(self, conn: Connection) -> Mapping[tuple[str, str, str], int]:
         """Lane by (connection, object, operation), opening those that contracts need."""
+        if self._opened_in and self._opened_in != _transaction(conn):
+            believed, self._opened_in = self._lanes, ""
+            if believed.keys() - self.lanes(conn).keys():  # the transaction that opened them was undone
+                self._lanes = {}
         if not self._lanes:
             self._open_lanes(conn)
+            self._opened_in = _transaction(conn)
         return {(lane.connection, lane.object, lane.operation): lane.id for lane in self._lanes.values()}
 
     @property
