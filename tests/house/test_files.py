@@ -27,7 +27,6 @@ HOMES = re.compile(r"(?<![\w.])/(?:home|Users)/[a-z]\w*/|[A-Z]:\\Users\\")
 
 LIVE: Mapping[str, str] = {
     # path: why it may ask the machine's clock
-    "src/concordat/store/queries/recovery.sql": "a heartbeat is about real processes",
     "src/concordat/store/queries/intake.sql": "two hints of one instant are told apart",
 }
 CLOCKS = re.compile(
