@@ -82,7 +82,7 @@ def _frees(world: World, settled: _Settled) -> bool:
 def _moves(settled: _Settled) -> bool:
     """Whether the handoff's own state may follow, or it must be asked whether another try is wanted at all."""
     row = settled.outcome.row
-    return not row.optional or row.takes_back or settled.verdict.state in (E.READY, E.PENDING)
+    return not row.optional or row.takes_back or settled.verdict.state in (E.READY, E.PENDING, E.HELD)
 
 
 def _stopped(conn: Connection, handoffs: Sequence[int]) -> Sequence[int]:
