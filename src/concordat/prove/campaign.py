@@ -163,6 +163,8 @@ def work(order: Order, part: int, parts: int, results: Any) -> None:
             results.put(_canary(machine))
         told = 0
         for seed in order.seeds[part::parts]:
+            if _orphaned():
+                return
             outcome = attempt(order, seed, machine)
             if outcome.broken:
                 told += 1
@@ -171,8 +173,16 @@ def work(order: Order, part: int, parts: int, results: Any) -> None:
             results.put({"reach": outcome.reach, "struck": outcome.struck, "counts": counts})
         known: dict[tuple[int, str, str], str] = {}
         for mutant in MUTANTS[part::parts] if order.mutants else ():
+            if _orphaned():
+                return
             results.put(hunt(mutant, machine, known))
     results.put(None)
+
+
+def _orphaned() -> bool:
+    """Whether who asked for this was killed: then the database here must end too."""
+    parent = multiprocessing.parent_process()
+    return parent is not None and not parent.is_alive()
 
 
 def attempt(order: Order, seed: int, machine: Machine) -> Outcome:

@@ -48,6 +48,8 @@ class Truth:
     wanted: list[Wanted] = field(default_factory=list)
     tolerated: dict[tuple[str, str, str], frozenset[tuple[str, str]]] = field(default_factory=dict)
     """Objects that may stand though they are not wanted, if one of these handoffs has an open case."""
+    either: set[tuple[str, str, str]] = field(default_factory=set)
+    """Lines whose project does not stand: made while it stood, or waiting for it."""
 
     def record(self, ref: str) -> dict[str, Any]:
         """The present fields of `crm:…`."""
@@ -131,7 +133,9 @@ class Truth:
         first = deal["extends"].removeprefix("crm:O")
         for system in ("psa", "erp"):
             fields = {**line, "project": {"live": (system, "project", f"Deal {first}")}}
-            if self._extends(deal, contract):
+            if self._extends(deal, contract) and not self._stands(f"O{first}"):
+                self.either.add((system, "contract_line", f"Deal {ref[1:]}"))
+            elif self._extends(deal, contract):
                 self._want(system, "contract_line", f"Deal {ref[1:]}", fields, whose)
             else:
                 self._tolerate(system, "contract_line", f"Deal {ref[1:]}", whose)
@@ -245,7 +249,7 @@ def _exactly_one(run: Run, wanted: Wanted, live: Live, told: Told) -> None:
     where = f"{wanted.object} {wanted.known_by} in {wanted.system}"
     promise = run.scene.classes.get(wanted.system, "A")
     flagged = told.about(wanted.handoffs)
-    if len(there) > 1 and not (flagged and (promise == "B" or _shared(run, wanted, promise))):
+    if len(there) > 1 and not (flagged and (promise == "B" or _shared(run, wanted.object, promise))):
         raise Broken("twice", f"{where} is there {len(there)} times")
     if not there and not flagged:
         raise Broken("missing", f"{where} is not there, and nobody was told")
@@ -260,9 +264,9 @@ def _exactly_one(run: Run, wanted: Wanted, live: Live, told: Told) -> None:
             raise Broken("stale" if _older(differs) else "wrong", f"{where} holds {differs}")
 
 
-def _shared(run: Run, wanted: Wanted, promise: str) -> bool:
+def _shared(run: Run, object_: str, promise: str) -> bool:
     """Exempt, and counted: two handoffs write one object of a class D system, and one of them is in doubt about it."""
-    if promise != "D" or wanted.object != "client":
+    if promise != "D" or object_ != "client":
         return False
     run.watch.counts["exempt: a class D object of two handoffs"] += 1
     return True
@@ -283,14 +287,15 @@ def _excused(run: Run, wanted: Wanted) -> bool:
 def _nothing_else(run: Run, truth: Truth, live: Live, told: Told) -> None:
     asked = {(w.system, w.object, w.known_by) for w in truth.wanted}
     for place, there in live.items():
-        if place in asked:
+        if place in asked or place in truth.either:
             continue
         system, object_, name = place
         whose = truth.tolerated.get(place)
         if whose is None:
             raise Broken("unwanted", f"{object_} {name} in {system} belongs to nothing")
         standing = [held for held in there if not held.state]
-        if len(there) > 1 and not (run.scene.classes[system] == "B" and told.about(whose)):
+        promise = run.scene.classes[system]
+        if len(there) > 1 and not (told.about(whose) and (promise == "B" or _shared(run, object_, promise))):
             raise Broken("twice", f"{object_} {name} in {system} is there {len(there)} times")
         if standing and not told.about(whose) and not _unreadable(truth, whose, told):
             raise Broken("unwanted", f"{object_} {name} in {system} stands, its deal does not, and nobody was told")

@@ -54,6 +54,8 @@ def why_not(kind: str, state: str, promise: str) -> str:
     """The reason why a cell cannot be; empty when it can."""
     if promise == "D" and state in ("in_doubt", "applied"):
         return "D is not read"
+    if kind == "silent_drop" and promise == "D":
+        return "D is not read"
     if kind == "stale_read" and promise == "A":
         return "A does not lag"
     if kind == "commit_late" and promise in ("A", "D"):

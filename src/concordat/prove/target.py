@@ -178,7 +178,8 @@ class Target:
         self.calls += 1
         self.land()
         kind = self.stage.swarm.strike(call)
-        kind = "" if kind == "stale_read" and not self._lags else kind
+        if (kind == "stale_read" and not self._lags) or (kind == "silent_drop" and self.promise == "D"):
+            kind = ""
         if kind:
             self.stage.swarm.count(kind, state, "-" if call == "ask" else self.promise)
             self.stage.tell(f"{self.name}.{call}: {kind}")
