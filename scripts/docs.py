@@ -1,5 +1,5 @@
 # noqa: INP001 (a program, not a package)
-"""Writes what is generated in docs/: the indexes, the states, the declared facts, the faults.
+"""Writes what is generated in docs/: the indexes, the states, the declared facts, the faults, the error classes.
 
 `python scripts/docs.py` writes; `pages()` is what a test compares with the files.
 A new generated page is a new line in `PAGES`.
@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from concordat import connectors
 from concordat.core import states
+from concordat.core.settle import REACTIONS, Next
 from concordat.sdk.spec import ConnectorSpec, ObjectFacts
 from concordat.twins.faults import PUSH, TWIN, WIRE
 
@@ -182,6 +183,36 @@ def faults() -> str:
     )
 
 
+def error_classes() -> str:
+    """List what a vendor's answer can mean, and what follows from each."""
+    rows = (
+        (
+            f"`{cls.__name__}`",
+            (cls.__doc__ or "").splitlines()[0].strip(),
+            NEXT[row.next],
+            f"`{row.word}`",
+            "yes" if row.trips else "",
+        )
+        for cls, row in REACTIONS.items()
+    )
+    heads = ("class", "what the vendor said", "what happens", "key under `retry:`", "trips the breaker")
+    return (
+        f"# Error classes\n\n{GENERATED}\n"
+        "Every connector translates what its vendor answers into one of these classes (`concordat.errors`); what follows is\n"
+        "decided by this table alone (`REACTIONS` in `concordat.core.settle`). A class without a row is treated as doubt,\n"
+        "never as success. How each vendor's words are translated stands on the connector's page.\n\n"
+        + _table(heads, rows)
+    )
+
+
+NEXT = {
+    Next.RETRY: "nothing was written: tried again quietly, with growing patience or when the vendor said",
+    Next.WAIT: "nothing was written: tried again, and shown as *pending* with what it waits for",
+    Next.RESOLVE: "*in doubt*: looked up at the target before anything else is sent",
+    Next.CASE: "held: repeating changes nothing, a case asks a person",
+}
+
+
 def _kinds(said: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     return ((f"`{kind}`", meaning) for kind, meaning in said.items())
 
@@ -198,6 +229,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/states.md": state_tables,
     "reference/facts.md": facts,
     "reference/faults.md": faults,
+    "reference/errors.md": error_classes,
 }
 
 
