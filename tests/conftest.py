@@ -54,6 +54,14 @@ def memory() -> Path | None:
     return folder if folder.is_dir() and shutil.disk_usage(folder).free > ROOM else None
 
 
+def ease(conn: psycopg.Connection, passwords: Mapping[str, str]) -> None:
+    """Let a login cost next to nothing: a thousand are made, and the hashing of each is what it costs."""
+    if conn.info.server_version >= 160000:
+        conn.execute("SET scram_iterations = 1")
+        for role, password in passwords.items():
+            conn.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(password)))
+
+
 @pytest.fixture(scope="session")
 def need() -> Need:
     """Skip a test for want of something, or fail it where everything is promised to be there."""
@@ -103,16 +111,19 @@ def administrator(server: Embedded) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture(scope="session")
-def blank(server: Embedded, passwords: Mapping[str, str]) -> str:
+def blank(server: Embedded, passwords: Mapping[str, str], administrator: psycopg.Connection) -> str:
     """Make the roles, and a database with nothing in it."""
     bootstrap(server.dsn_superuser, BLANK, passwords)
+    ease(administrator, passwords)
     return BLANK
 
 
 @pytest.fixture(scope="session")
-def template(server: Embedded, passwords: Mapping[str, str]) -> str:
+def template(server: Embedded, passwords: Mapping[str, str], administrator: psycopg.Connection) -> str:
     """Migrate once; each test's database is a copy."""
-    with Database(bootstrap(server.dsn_superuser, TEMPLATE, passwords), passwords) as db:
+    dsn = bootstrap(server.dsn_superuser, TEMPLATE, passwords)
+    ease(administrator, passwords)
+    with Database(dsn, passwords) as db:
         migrate(db)
     return TEMPLATE
 
