@@ -360,3 +360,11 @@ def test_places_count_from_one() -> None:
     assert source.at(("a", "b", 1)) == (2, 10)
     assert source.at(("a", "b"), key=True) == (2, 3)
     assert source.at(("a", "unknown", 3)) == (2, 3)
+
+
+def test_a_word_that_the_firms_target_cannot_do_is_a_remark() -> None:
+    text = GOOD + "undo: {project: hold}\n"
+    said = load_contract(text, file="g.yaml", systems=None, undoes={("psa", "project"): {"archive"}}).faults
+    assert [(f.code, f.severity) for f in said] == [("cannot-undo", "warning")]
+    assert "archive" in said[0].remedy
+    assert not load_contract(text, file="g.yaml", systems=None, undoes={("psa", "project"): {"hold"}}).faults

@@ -32,14 +32,19 @@ def with_other(make_firm: MakeFirm, country: str) -> Firm:
     return firm
 
 
+def settle(firm: Firm) -> None:
+    """Who waits for the other's write looks again shortly."""
+    for _ in range(4):
+        firm.run()
+        firm.later(seconds=5)
+
+
 def test_contracts_that_want_the_same_are_no_case(make_firm: MakeFirm) -> None:
     firm = with_other(make_firm, "client.country")
     firm.take(*firm.won())
-    firm.run()
+    settle(firm)
     firm.take(*firm.won(client={"name": "Renamed"}))
-    for _ in range(3):
-        firm.run()
-        firm.later(seconds=5)
+    settle(firm)
     assert not firm.rows('SELECT * FROM "case"')
     assert {row["state"] for row in firm.rows("SELECT state FROM handoff")} == {"in_step"}
 
@@ -47,7 +52,7 @@ def test_contracts_that_want_the_same_are_no_case(make_firm: MakeFirm) -> None:
 def test_contracts_that_disagree_are_named_with_the_field_and_nobody_writes_without_end(make_firm: MakeFirm) -> None:
     firm = with_other(make_firm, "'\"FR\"'")
     firm.take(*firm.won())
-    firm.run()
+    settle(firm)
     cases = firm.rows('SELECT * FROM "case"')
     assert {case["kind"] for case in cases} == {"disagreement"}
     assert all("two contracts disagree on country of the client in erp" in case["title"] for case in cases)

@@ -11,7 +11,7 @@ from rich.text import Text
 from concordat.cli.screen import JsonOption, ReportOption, err, out, print_json, write_report
 from concordat.core.language import Fault, load_contract
 from concordat.errors import NotFound, UserError
-from concordat.settings import load_firm
+from concordat.settings import Firm, load_firm
 
 __all__ = ["check", "faults_of"]
 
@@ -42,15 +42,28 @@ def faults_of(path: Path) -> tuple[list[Fault], list[Path]]:
     """Every fault of the contracts at `path`, in order of place. A path without contracts is `NotFound`."""
     if not path.exists():
         raise NotFound(f"There is nothing at {path}.", remedy="Name a contract, a folder of contracts, or a firm.")
-    systems = tuple(load_firm(path).connections) if (path / "concordat.toml").is_file() else None
+    firm = load_firm(path) if (path / "concordat.toml").is_file() else None
+    systems = tuple(firm.connections) if firm else None
+    undoes = _undoes(firm) if firm else {}
     files = (
         [path] if path.is_file() else sorted(f for f in path.rglob("*.yaml") if not f.name.endswith(".examples.yaml"))
     )
     files = [f for f in files if ".concordat" not in f.parts]
     if not files:
         raise NotFound(f"{path} holds no contract.", remedy="A contract is a file *.yaml that begins with `contract:`.")
-    faults = [fault for file in files for fault in load_contract(_text(file), file=str(file), systems=systems).faults]
-    return sorted(faults), files
+    loaded = [load_contract(_text(file), file=str(file), systems=systems, undoes=undoes) for file in files]
+    return sorted(fault for each in loaded for fault in each.faults), files
+
+
+def _undoes(firm: Firm) -> dict[tuple[str, str], frozenset[str]]:
+    """What each target of the firm can do when a subject is withdrawn."""
+    from concordat.wiring import connector_spec  # noqa: PLC0415 - only a firm has connections
+
+    return {
+        (name, object_): facts.undo
+        for name, connection in firm.connections.items()
+        for object_, facts in connector_spec(connection.system).facts.targets.items()
+    }
 
 
 def _text(file: Path) -> str:

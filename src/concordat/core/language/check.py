@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from concordat.core.contract import Contract, Step
+from concordat.core.contract import Contract, Step, Undo
 from concordat.core.expressions.kinds import nearest
 from concordat.core.language.later import QUESTIONS, later
 from concordat.core.language.mend import UNNAMED
 from concordat.core.language.place import Desk
 from concordat.core.objects import OBJECTS, fields_of
+from concordat.core.undo import WORDS
 
 __all__ = ["check"]
 
@@ -222,11 +223,24 @@ def _reactions(desk: Desk) -> None:
         for word, rule in (("unless", undo.unless), ("decide_if", undo.decide_if)):
             if rule is not None:
                 desk.rule(("undo", name, word), rule, more=target)
+        _undoable(desk, name, undo, step)
         if undo.else_ is not None and not undo.else_.startswith("case to "):
             loc = ("undo", name, "else")
             desk.tell(loc, "unknown-word", f"`{undo.else_}` has no meaning here", "Write `case to <team>`.")
     if contract.final_after is not None:
         desk.named(("final_after",), contract.final_after, desk.steps, "unknown-step", "step")
+
+
+def _undoable(desk: Desk, name: str, undo: Undo, step: Step | None) -> None:
+    """Say what the step's own target cannot do: it becomes a case when the subject is withdrawn."""
+    if step is None or step.put is None or undo.do not in WORDS:
+        return
+    words = desk.undoes.get((step.system, step.put))
+    if words is not None and undo.do not in words:
+        can = ", ".join(sorted(words)) or "none of them"
+        message = f"{step.system} cannot {undo.do} a {step.put}: a withdrawal makes a case"
+        remedy = f"Of the words of `undo` it can do: {can}."
+        desk.tell(("undo", name), "cannot-undo", message, remedy, key=True, severity="warning")
 
 
 def _late_fields(desk: Desk, name: str) -> None:

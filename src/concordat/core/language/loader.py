@@ -36,11 +36,13 @@ def load_contract(
     file: str,
     systems: Collection[str] | None = None,
     bases: Mapping[str, Contract] | None = None,
+    undoes: Mapping[tuple[str, str], Collection[str]] | None = None,
 ) -> Loaded:
     """Read and check a contract. Never raises for anything the text says.
 
     `systems` are the connections of the firm; None leaves the names of systems unchecked. A text with
     `extends` is an overlay: it is laid over the contract of that name in `bases`, and the result is checked.
+    `undoes` says which words of `undo` each (connection, object) can do; what cannot be done is a remark.
     """
     source = read(text, file)
     if source.data is None:
@@ -48,7 +50,9 @@ def load_contract(
     overlaid = isinstance(source.data, dict) and "extends" in source.data
     contract = _overlaid(source, bases or {}) if overlaid else fit(source, Contract)
     if contract is not None:
-        check(Desk.of(contract, source, systems))
+        desk = Desk.of(contract, source, systems)
+        desk.undoes = undoes or {}
+        check(desk)
     blocked = any(fault.severity != "warning" for fault in source.faults)
     return Loaded(contract=None if blocked else contract, faults=_sorted(source))
 

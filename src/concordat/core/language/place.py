@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,8 @@ class Desk:
     records: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     collections: tuple[str, ...] = ()
+    undoes: Mapping[tuple[str, str], Collection[str]] = field(default_factory=dict)
+    """(connection, object) to the words of `undo` that its target can do, where the firm's systems are known."""
     _told: set[tuple[Loc, str, str]] = field(default_factory=set)
 
     @classmethod
