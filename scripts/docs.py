@@ -198,9 +198,9 @@ def error_classes() -> str:
     heads = ("class", "what the vendor said", "what happens", "key under `retry:`", "trips the breaker")
     return (
         f"# Error classes\n\n{GENERATED}\n"
-        "Every connector translates what its vendor answers into one of these classes (`concordat.errors`). What follows\n"
-        "is decided by this table alone (`REACTIONS` in `concordat.core.settle`); a class without a row is treated as\n"
-        "doubt, never as success. How each vendor's words are translated stands on the connector's page.\n\n"
+        "Every connector translates what its vendor answers into one of these classes (`concordat.errors`). What\n"
+        "follows is decided by this table alone (`REACTIONS` in `concordat.core.settle`); a class without a row is treated\n"
+        "as doubt, never as success. How each vendor's words are translated stands on the connector's page.\n\n"
         + _table(heads, rows)
     )
 
