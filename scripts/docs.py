@@ -199,8 +199,8 @@ def error_classes() -> str:
     return (
         f"# Error classes\n\n{GENERATED}\n"
         "Every connector translates what its vendor answers into one of these classes (`concordat.errors`). What\n"
-        "follows is decided by this table alone (`REACTIONS` in `concordat.core.settle`); a class without a row is treated\n"
-        "as doubt, never as success. How each vendor's words are translated stands on the connector's page.\n\n"
+        "follows is decided by this table alone (`REACTIONS` in `concordat.core.settle`); a class without a row is\n"
+        "treated as doubt, never as success. How each vendor's words are translated stands on the connector's page.\n\n"
         + _table(heads, rows)
     )
 

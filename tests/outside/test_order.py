@@ -1,4 +1,4 @@
-"""Events arrive late, twisted and doubled; the state is read back, so only the last word counts, and nothing goes back."""
+"""Events arrive late, twisted and doubled; the state is read back, so only the last word counts, nothing goes back."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_close_arrives_before_the_change_that_preceded_it(firm: Firm, story:
 
 
 def test_an_older_status_after_a_newer_one(firm: Firm, story: Story, chance: random.Random) -> None:
-    """Two changes whose pushes are twisted, one of them doubled: the last one stands, the first never comes after it."""
+    """Two changes whose pushes are twisted, one of them doubled: the last one stands for good."""
     deal, before = story.deal(), Before(firm)
     firm.twins["crm"].seed(crm_records([deal]))
     firm.crm("win_deal", id=deal.id)
