@@ -11,7 +11,7 @@ from concordat.prove.target import Target
 
 __all__ = ["CANARY", "with_canary"]
 
-CANARY: Scene = draw(1, "calm", mix="A", wire=False)
+CANARY: Scene = draw(1, "calm", mix="A")
 
 
 @contextmanager

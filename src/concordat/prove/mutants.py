@@ -297,7 +297,7 @@ def hunt(mutant: Mutant, machine: Machine, known: dict[tuple[int, str, str], str
     """Play seeds until one notices the planted fault that is green without it."""
     told = {"name": mutant.name, "says": mutant.says}
     for tried, seed in enumerate(range(1, MOST_SEEDS + 1), start=1):
-        scene = draw(seed, mutant.profile, scale=mutant.scale, mix=mutant.mix, wire=False)
+        scene = draw(seed, mutant.profile, scale=mutant.scale, mix=mutant.mix)
         with mutant.patch():
             broken = play(scene, machine).broken
         if not broken:

@@ -50,6 +50,8 @@ class Truth:
     """Objects that may stand though they are not wanted, if one of these handoffs has an open case."""
     either: set[tuple[str, str, str]] = field(default_factory=set)
     """Lines whose project does not stand: made while it stood, or waiting for it."""
+    stays: set[tuple[str, str, str]] = field(default_factory=set)
+    """What no contract takes back: a customer may have open invoices."""
 
     def record(self, ref: str) -> dict[str, Any]:
         """The present fields of `crm:…`."""
@@ -82,6 +84,7 @@ class Truth:
             self._want("erp", "client", f"C{ref[1:]}", fields, users)
         else:
             self._tolerate("erp", "client", f"C{ref[1:]}", users)
+            self.stays.add(("erp", "client", f"C{ref[1:]}"))
 
     def _deal(self, ref: str, deal: Mapping[str, Any]) -> None:
         contract = self.record(deal["contract"])
@@ -293,7 +296,7 @@ def _nothing_else(run: Run, truth: Truth, live: Live, told: Told) -> None:
         whose = truth.tolerated.get(place)
         if whose is None:
             raise Broken("unwanted", f"{object_} {name} in {system} belongs to nothing")
-        standing = [held for held in there if not held.state]
+        standing = [held for held in there if not held.state and place not in truth.stays]
         promise = run.scene.classes[system]
         if len(there) > 1 and not (told.about(whose) and (promise == "B" or _shared(run, object_, promise))):
             raise Broken("twice", f"{object_} {name} in {system} is there {len(there)} times")

@@ -123,8 +123,6 @@ class Scene:
     """Records of one write call."""
     disorder: Mapping[str, float] = field(default_factory=dict)
     """How often a push is lost, doubled, late, or out of order."""
-    wire: bool = False
-    """Real connectors and twins in place of the small targets."""
 
     @property
     def classes(self) -> Mapping[str, str]:
@@ -142,8 +140,8 @@ class Scene:
         return replace(self, events=[e for i, e in enumerate(self.events) if i != event])
 
 
-def draw(seed: int, profile: str, *, scale: float = 1.0, mix: str = "", wire: bool | None = None) -> Scene:
-    """The scene of a seed. `scale` is how much happens; `mix` and `wire` override what the seed would choose."""
+def draw(seed: int, profile: str, *, scale: float = 1.0, mix: str = "") -> Scene:
+    """The scene of a seed. `scale` is how much happens; `mix` overrides the vendor class that the seed would choose."""
     chance = dice("scene", seed, profile)
     mixes = ("A", "B", "D", "mixed")
     clients = [
@@ -163,12 +161,7 @@ def draw(seed: int, profile: str, *, scale: float = 1.0, mix: str = "", wire: bo
         rates=rates_for(profile, chance),
         batch=chance.choice((1, 2, 200)),
         disorder=_disorder(profile, chance),
-        wire=seed % WIRE_EVERY == 0 if wire is None else wire,
     )
-
-
-WIRE_EVERY = 8
-"""One seed in so many runs on the real connectors and the twins."""
 
 
 def _disorder(profile: str, chance: random.Random) -> Mapping[str, float]:
