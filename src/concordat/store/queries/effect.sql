@@ -235,13 +235,13 @@ WITH answer AS (
 ), linked AS (
   UPDATE link l SET ref = m.ref, url = m.url, version = m.version, differs = m.differs, linked_at = coalesce(l.linked_at, app_now()),
          digest = CASE WHEN m.state IN ('applied', 'verified') THEN m.digest ELSE '' END, verified = m.state = 'verified',
-         wrote = CASE WHEN l.wrote @> m.filled THEN l.wrote ELSE ARRAY(SELECT unnest(l.wrote) UNION SELECT unnest(m.filled)) END,
+         wrote = CASE WHEN l.wrote = '{}' THEN m.filled WHEN l.wrote @> m.filled THEN l.wrote ELSE ARRAY(SELECT unnest(l.wrote) UNION SELECT unnest(m.filled)) END,
          undone = CASE WHEN m.kind = 'put' AND m.state IN ('applied', 'verified') THEN NULL ELSE l.undone END,
          state = CASE WHEN m.act = 'adopt' THEN 'adopted' WHEN l.state = 'adopted' THEN l.state ELSE 'linked' END
   FROM mine m WHERE l.id = m.link_id AND m.ref <> '' AND m.act <> 'unchanged'
 ), doubted AS (
   UPDATE link l SET digest = '', verified = false,
-         wrote = CASE WHEN l.wrote @> m.filled THEN l.wrote ELSE ARRAY(SELECT unnest(l.wrote) UNION SELECT unnest(m.filled)) END
+         wrote = CASE WHEN l.wrote = '{}' THEN m.filled WHEN l.wrote @> m.filled THEN l.wrote ELSE ARRAY(SELECT unnest(l.wrote) UNION SELECT unnest(m.filled)) END
   FROM mine m WHERE l.id = m.link_id AND m.ref = '' AND m.state IN ('in_doubt', 'held') AND l.state <> 'reserved'
 ), kept AS (
   INSERT INTO attempt (effect_id, fence, unit, act, outcome, error_class, error, digest, ref, items, ms, worker, at)
