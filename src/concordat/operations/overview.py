@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -68,6 +68,8 @@ class System:
     """Seconds that the oldest of the next open effects has waited."""
     refusals: int = 0
     sources: Sequence[Mapping[str, Any]] = ()
+    budget: Mapping[str, Any] | None = None
+    """Its calls, what of them is allowed, and when they are used up."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,8 +150,12 @@ def systems(conn: Connection, world: World) -> list[System]:
     sources: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in conn.execute(QUERIES.page.cursors):
         sources[row["connection"]].append(row)
+    budgets = {row["connection"]: row for row in conn.execute(QUERIES.budget.figures)}
     found = (
-        _system(name, connector.facts.title, breakers.get(name), waits.get(name), sources[name], refused[name])
+        replace(
+            _system(name, connector.facts.title, breakers.get(name), waits.get(name), sources[name], refused[name]),
+            budget=budgets.get(name),
+        )
         for name, connector in world.connectors.items()
     )
     return sorted(found, key=lambda s: (("down", "failing", "up", "quiet").index(s.state), s.name))

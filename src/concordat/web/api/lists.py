@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
@@ -67,6 +67,10 @@ def _waiting(routes: APIRouter, world: World) -> None:
         return models.AlertPage(items=[models.Alert.model_validate(r) for r in found.rows], next=found.next)
 
 
+def _budget(row: Mapping[str, Any] | None) -> models.Budget | None:
+    return models.Budget(**{name: row[name] for name in models.Budget.model_fields}) if row else None
+
+
 def _systems(routes: APIRouter, world: World) -> None:
     @routes.get("/connections", summary="List systems by their progress", tags=["connections"])
     @bounded
@@ -84,6 +88,7 @@ def _systems(routes: APIRouter, world: World) -> None:
                 open_effects=system.open_effects,
                 waiting_seconds=system.waiting,
                 refusals=system.refusals,
+                budget=_budget(system.budget),
                 sources=[models.Source.model_validate(source) for source in system.sources],
             )
             for system in found

@@ -340,6 +340,19 @@ class Source(_Value):
     error: str
 
 
+class Budget(_Value):
+    """How much a system was called in its present period, and when that is used up."""
+
+    quota: int | None = Field(description="Calls of one period; null: none is known.")
+    used: int = Field(description="Used or leased.")
+    resets_at: datetime
+    pace: float = Field(description="Calls a second, at present.")
+    runs_out_at: datetime | None = Field(description="At the present pace; null when it lasts until it resets.")
+    rate: float | None = Field(description="Calls a second that are allowed.")
+    parallel: int | None = Field(description="Calls side by side that are allowed.")
+    blocked_for: float = Field(description="Seconds until a system that asked for patience is called again.")
+
+
 class Connection(_Value):
     """One system, by its progress."""
 
@@ -352,4 +365,5 @@ class Connection(_Value):
     open_effects: int = Field(description="Counting ends at 250 a lane.")
     waiting_seconds: float = Field(description="Age of the oldest of the next open effects.")
     refusals: int = Field(description="Pushes that proved nothing.")
+    budget: Budget | None = Field(description="Null before it was ever called.")
     sources: Sequence[Source]
