@@ -113,7 +113,7 @@ def twin(ground: Ground, seed: int) -> Iterator[TwinHandle]:
         yield twins[ground.system]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
 def test_one_of_each_remains_and_says_what_it_should(ground: Ground, twin: TwinHandle, seed: int) -> None:
     connector = ground.connect(twin.url)
     batch = connector.facts.targets[ground.object].write_batch

@@ -171,7 +171,7 @@ CachedToken(source).current(CallContext(correlation_id="c", timeout=20))
 """
 
 
-@pytest.mark.parametrize("at", ["before", "after"])
+@pytest.mark.parametrize("at", ["before", pytest.param("after", marks=pytest.mark.slow)])
 def test_a_worker_killed_while_it_fetches_leaves_a_token_to_go_on_with(
     database: Database, vendor: Vendor, at: str
 ) -> None:
