@@ -172,9 +172,7 @@ def _writes(routes: APIRouter, wake: Callable[[], None]) -> None:
 
         return await decided(Once.of(request, person, key, body), work)
 
-    @routes.post(
-        "/handoffs/{id}/skip", tags=["handoffs"], summary="Skip a step", response_model=Decided
-    )
+    @routes.post("/handoffs/{id}/skip", tags=["handoffs"], summary="Skip a step", response_model=Decided)
     async def leave_out(request: Request, person: Acting, id: Id, body: Skip, key: Key = None) -> Response:  # noqa: A002
         def work(conn: Connection) -> Decided:
             skip(conn, id, step=body.step, item=body.item, person=person.name, reason=body.reason)
