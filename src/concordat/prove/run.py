@@ -218,6 +218,8 @@ class Run:
             target.land()
         self._revive()
         self.watch.beats()
+        if not somebody:
+            self.watch.nobody(seconds)
         if urgent and somebody:
             self._work_off()
             self.watch.passed(seconds)

@@ -101,7 +101,7 @@ class Target:
         self.ledger: list[Entry] = []
         self.landing: list[Landing] = []
         self.answered: dict[str, WriteResult] = {}
-        """Class A systems know idempotency keys: the same one gets the same answer, and nothing is written again."""
+        """Class A without an upsert knows idempotency keys: the same one gets the same answer, and writes nothing."""
         self.down_until = 0.0
         self.quota_until = 0.0
         self.calls = 0
@@ -220,10 +220,11 @@ class Target:
         if REFUSED in str(intent.fields.get("name", "")):
             return WriteResult(error=Rejected("the name is refused", code="BAD_NAME", field="name"))
         facts = self.facts.targets[intent.object]
-        if facts.unique_key and intent.write_key in self.answered:
+        remembers = facts.unique_key and not facts.upsert
+        if remembers and intent.write_key in self.answered:
             return self.answered[intent.write_key]
         done = self._written(intent, facts, drops=drops)
-        if facts.unique_key and done.error is None:
+        if remembers and done.error is None:
             self.answered[intent.write_key] = done
         return done
 

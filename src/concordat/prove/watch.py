@@ -107,6 +107,10 @@ class Watch:
         """Somebody died or was stopped in the middle of something, and others have a time within which to take over."""
         return bool(self.deaths or self._abandoned)
 
+    def nobody(self, seconds: float) -> None:
+        """So much time went by with nobody at work, who could have taken over."""
+        self._abandoned = {effect: since + seconds for effect, since in self._abandoned.items()}
+
     def passed(self, seconds: float) -> None:
         """So much time went by with somebody at work; what dead workers held must be in other hands."""
         stage = self.run.stage
