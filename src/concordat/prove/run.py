@@ -36,6 +36,8 @@ QUIET = 15 * 60.0
 LONGEST = 3 * 3600.0
 """Virtual seconds after which a run that does not come to rest is judged all the same."""
 LONGEST_JUMP = 120.0
+REST = 120
+"""Turns after the last event, in which faults still strike."""
 MOST_STEPS = 6000
 RESTART = (1.0, 20.0)
 STEPS = (0.1, 0.5, 1.0, 2.0, 2.0, 3.0, 10.0, 30.0)
@@ -103,7 +105,7 @@ class Run:
         replay(self)
 
     def _safety(self) -> None:
-        rest = 40
+        rest = REST
         while self.pending or rest > 0:
             rest -= not self.pending
             self.step()
@@ -172,7 +174,7 @@ class Run:
         if wanting:
             moves.append((6, lambda: self._begin(*self.chance.choice(wanting))))
         if self.pending:
-            moves.append((2, self._happen))
+            moves.append((1, self._happen))
         if any(at <= self.stage.now for at, _ in self.crm.pushes):
             moves.append((4, self._deliver))
         self.chance.choices([move for _, move in moves], [weight for weight, _ in moves])[0]()
