@@ -105,7 +105,7 @@ def _report(rig: Rig, found: Mapping[int, list[Paced]]) -> Report:
     first = max(percentile(ours.first_write, 0.5) for ours, _ in found.values())
     faults = [fault for pair in found.values() for side in pair for fault in side.faults]
     core = found[RATES[0]][0].core
-    reached = first <= (BAR.value or 0) and max(ratios) <= BAR.ratio and core <= CPU
+    reached = first <= (BAR.value or 0) and max(ratios) <= (BAR.ratio or 0) and core <= CPU
     return Report(
         name="latency",
         holds=reached and not faults,

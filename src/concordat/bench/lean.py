@@ -9,6 +9,10 @@ from typing import Any
 
 import orjson
 
+from concordat.connectors.kantata.facts import FACTS as KANTATA
+from concordat.connectors.msgraph.facts import FACTS as MSGRAPH
+from concordat.connectors.slack.facts import FACTS as SLACK
+from concordat.connectors.tryton.facts import FACTS as TRYTON
 from concordat.errors import Rejected
 from concordat.sdk.rest import Http
 from concordat.sdk.spec import (
@@ -26,7 +30,7 @@ from concordat.sdk.spec import (
     WriteResult,
 )
 
-__all__ = ["BULK", "SINGLE", "LeanConnector", "Way", "systems"]
+__all__ = ["BULK", "SHIPPED_WAYS", "SINGLE", "LeanConnector", "Way", "systems"]
 
 TARGETS: Mapping[str, tuple[str, ...]] = {
     "erp": ("client", "project"),
@@ -48,6 +52,20 @@ class Way:
 
 BULK = Way(write_batch=500, read_batch=500, parallel=1)
 SINGLE = Way(write_batch=1, read_batch=0, parallel=16)
+
+
+def _as_shipped(facts: SystemFacts) -> Way:
+    """The limits of a shipped connector's projects, or of the first thing that it writes."""
+    known = facts.targets.get("project") or next(iter(facts.targets.values()))
+    return Way(write_batch=known.write_batch, read_batch=known.read_batch, parallel=known.parallel)
+
+
+SHIPPED_WAYS: Mapping[str, Way] = {
+    "erp": _as_shipped(TRYTON),
+    "psa": _as_shipped(KANTATA),
+    "documents": _as_shipped(MSGRAPH),
+    "chat": _as_shipped(SLACK),
+}
 
 
 class _Nobody:
@@ -102,7 +120,7 @@ class LeanConnector:
 
     def find(self, object_: str, record_keys: Sequence[str], ctx: CallContext) -> Mapping[str, Sequence[Observed]]:
         """By record key, at once."""
-        rows = self._call(ctx, f"/bulk/{object_}/find", list(record_keys))
+        rows = self._call(ctx, f"/bulk/{self.connection}.{object_}/find", list(record_keys))
         return {row["key"]: [_observed(row)] for row in rows if row}
 
     def match(self, object_: str, fields: Mapping[str, Any], ctx: CallContext) -> Sequence[Observed]:
@@ -113,9 +131,9 @@ class LeanConnector:
     def fetch(self, object_: str, refs: Sequence[str], ctx: CallContext) -> Sequence[Observed]:
         """Read back by id, all in one call or one by one."""
         if self.way.read_batch > 1:
-            rows = self._call(ctx, f"/bulk/{object_}/read", list(refs))
+            rows = self._call(ctx, f"/bulk/{self.connection}.{object_}/read", list(refs))
         else:
-            rows = [self._call(ctx, f"/one/{object_}/read", {"ref": ref}) for ref in refs]
+            rows = [self._call(ctx, f"/one/{self.connection}.{object_}/read", {"ref": ref}) for ref in refs]
         return [_observed(row) for row in rows if row]
 
     def ask(self, question: str, questions: Sequence[Mapping[str, Any]], ctx: CallContext) -> Sequence[Answer]:
@@ -140,9 +158,12 @@ class LeanConnector:
         return self._http.send(ctx, "POST", path, json=body, write=write).json
 
 
-def systems(url: str, way: Way) -> dict[str, LeanConnector]:
-    """All connections of a benchmark's firm, each to the lean system at `url`."""
-    return {name: LeanConnector(url, connection=name, way=way) for name in ("crm", "hr", *TARGETS)}
+def systems(url: str, way: Way | Mapping[str, Way]) -> dict[str, LeanConnector]:
+    """All connections of a benchmark's firm, each to the lean system at `url`; ways by connection, else `BULK`."""
+    ways = {} if isinstance(way, Way) else way
+    usual = way if isinstance(way, Way) else BULK
+    names = ("crm", "hr", *TARGETS)
+    return {name: LeanConnector(url, connection=name, way=ways.get(name, usual)) for name in names}
 
 
 def _facts(object_: str, way: Way) -> ObjectFacts:

@@ -14,9 +14,9 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bar:
-    """What must be reached: `value` in the report's unit (None: only the ratio counts) and `ratio`."""
+    """What must be reached: `value` in the report's unit and `ratio`; None: it does not count."""
 
-    ratio: float
+    ratio: float | None = None
     value: float | None = None
     better: str = "higher"
 

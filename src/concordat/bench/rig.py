@@ -19,7 +19,7 @@ import orjson
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from concordat.bench.lean import BULK, SINGLE, Way, systems
+from concordat.bench.lean import BULK, SHIPPED_WAYS, SINGLE, Way, systems
 from concordat.core.contract import Contract
 from concordat.core.language import load_contract
 from concordat.core.sla import BusinessCalendar, public_calendar
@@ -35,10 +35,12 @@ __all__ = ["CONTRACT", "WAYS", "Child", "Rig", "world_of"]
 CONTRACT = "opportunity-to-project"
 SHIPPED = Path(__file__).parent.parent / "handoffs" / CONTRACT / "v1.yaml"
 SECRET = "bench"  # noqa: S105 - guards a database that lives as long as the benchmark
-WAYS: Mapping[str, Way] = {
+WAYS: Mapping[str, Way | Mapping[str, Way]] = {
     "bulk": BULK,
     "single": SINGLE,
     "single-read": Way(write_batch=1, read_batch=1, parallel=16),
+    "slow": Way(write_batch=2, read_batch=0, parallel=1),
+    "shipped": SHIPPED_WAYS,
 }
 
 
@@ -110,6 +112,12 @@ class Child:
         if self.process.poll() is not None:
             raise NotReachable(f"{self.module} ended early; its words are above.")
 
+    def last(self) -> Any:
+        """Close its input and read its last line."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        return self.hear()
+
     def end(self) -> None:
         """Close its input and wait; who does not end in 20 s is killed."""
         if self.process.stdin is not None:
@@ -171,10 +179,14 @@ class Rig:
             publish(conn, contract, text)
         return db
 
-    def work(self, db: Database, way: str, *, serve: bool = False) -> Child:
-        """A worker process on that database, sweeping the source; or, with `serve`, hearing of it by hooks alone."""
+    def work(self, db: Database, way: str, *, serve: bool = False, **more: Any) -> Child:
+        """A worker process on that database, sweeping the source; or, with `serve`, hearing of it by hooks alone.
+
+        `more`: `wait` for another line before it begins, `claims` says at the end how long they took in ms,
+        `parallel` is the budget of calls side by side of each connection, over all processes.
+        """
         folder = str(self.folder) if serve else ""
-        told = {"dsn": db.dsn, "url": self.url, "way": way, "sweep": not serve, "folder": folder}
+        told = {"dsn": db.dsn, "url": self.url, "way": way, "sweep": not serve, "folder": folder, **more}
         return Child.start("concordat.bench.work", told)
 
     def plain_database(self, name: str) -> str:

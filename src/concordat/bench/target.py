@@ -11,7 +11,7 @@ standard input. It upserts by record key and counts every write per key, so that
     POST /ask                    list of questions        -> list of {met}
     POST /source                 {after, limit}           -> {records, cursor, more}
     POST /source/read            list of refs             -> records, parents along
-    POST /reset                  {deals}                  -> {}
+    POST /reset                  {deals, page, delay}     -> {}; calls of targets are answered after `delay` seconds
     POST /count, /ledger         {}                       -> what was done so far
 """
 
@@ -54,6 +54,12 @@ class Lean:
     first_page: float = 0.0
     first_writes: dict[str, float] = field(default_factory=dict)
     """Monotonic time of the first write for each deal, known by the number that ends a document's name."""
+    delay: float = 0.0
+    by: dict[str, list[int]] = field(default_factory=dict)
+    """Calls and records by target object and act."""
+    flying: dict[str, int] = field(default_factory=dict)
+    most: dict[str, int] = field(default_factory=dict)
+    """Most calls side by side by connection, of those that are delayed."""
     writes: int = 0
     calls: int = 0
     answers: int = 0
@@ -62,7 +68,11 @@ class Lean:
         """Answer one call; `KeyError` for a path that is not there."""
         self.calls += 1
         way, _, rest = path.lstrip("/").partition("/")
-        act = rest.partition("/")[2]
+        object_, _, act = rest.partition("/")
+        if way in ("bulk", "one", "ask"):
+            counted = self.by.setdefault(f"{object_ or 'question'} {act or ('write' if object_ else 'ask')}", [0, 0])
+            counted[0] += 1
+            counted[1] += len(body) if isinstance(body, list) else 1
         return WAYS[way, act if way in ("bulk", "one") else rest](self, body)
 
     def put(self, document: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +110,7 @@ class Lean:
     def reset(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Forget everything and offer this many deals, `page` of them on a page."""
         self.__init__()  # type: ignore[misc]
-        size = asked["page"]
+        size, self.delay = asked["page"], asked.get("delay", 0.0)
         for start in range(0, asked["deals"], size):
             numbers = range(start, min(start + size, asked["deals"]))
             self.pages.append([record for n in numbers for record in records_of(n)])
@@ -114,6 +124,8 @@ class Lean:
             "calls": self.calls,
             "answers": self.answers,
             "first_page": self.first_page,
+            "by": self.by,
+            "most": self.most,
             "most_creates": max((h.creates for h in self.held.values()), default=0),
             "most_writes": max((h.writes for h in self.held.values()), default=0),
         }
@@ -169,8 +181,22 @@ class _Wire(asyncio.Protocol):
             status, answer = 200, orjson.dumps(self.lean.answer(path, orjson.loads(body) if body else None))
         except (KeyError, ValueError, TypeError, IndexError) as error:
             status, answer = 400, orjson.dumps({"error": repr(error)})
+        whole, place = HEAD % (status, len(answer)) + answer, path.lstrip("/").partition("/")
+        if self.lean.delay and place[0] in ("bulk", "one", "ask"):
+            self._later(place[2].partition(".")[0] or "hr", whole)
+        elif self.transport is not None:
+            self.transport.write(whole)
+
+    def _later(self, connection: str, whole: bytes) -> None:
+        flying, most = self.lean.flying, self.lean.most
+        flying[connection] = flying.get(connection, 0) + 1
+        most[connection] = max(most.get(connection, 0), flying[connection])
+        asyncio.get_running_loop().call_later(self.lean.delay, self._land, connection, whole)
+
+    def _land(self, connection: str, whole: bytes) -> None:
+        self.lean.flying[connection] -= 1
         if self.transport is not None:
-            self.transport.write(HEAD % (status, len(answer)) + answer)
+            self.transport.write(whole)
 
 
 def _length(head: bytes) -> int:

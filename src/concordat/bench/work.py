@@ -9,14 +9,19 @@ import logging
 import os
 import sys
 import threading
+import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import orjson
 import structlog
 
 from concordat.bench.rig import SECRET, world_of
 from concordat.bench.serving import serve
+from concordat.engine import lanes
+from concordat.engine.budgets import Budgets, Limits
 from concordat.engine.worker import Worker
 from concordat.engine.world import World
 from concordat.settings import Entity, Firm, Identity
@@ -40,12 +45,44 @@ def main() -> None:
     if told["folder"]:
         _serve(db, world, worker, Path(told["folder"]))
     else:
-        _say("ready")
-        threading.Thread(target=_end_with_input, args=[worker], daemon=True).start()
-        worker.run()
+        _work(db, world, worker, told)
     for connector in world.connectors.values():
         connector.close()
     db.close()
+
+
+def _work(db: Database, world: World, worker: Worker, told: Mapping[str, Any]) -> None:
+    claims = _timed_claims() if told.get("claims") else []
+    budgets = None
+    if told.get("parallel"):
+        limits = dict.fromkeys(world.connectors, Limits(parallel=told["parallel"]))
+        budgets = Budgets(db=db, holder=f"bench-{os.getpid()}", limits=limits).open()
+        world.beats = budgets.beat
+    _say("ready")
+    if told.get("wait"):
+        sys.stdin.buffer.readline()
+    threading.Thread(target=_end_with_input, args=[worker], daemon=True).start()
+    worker.run()
+    if budgets is not None:
+        budgets.close()
+    if told.get("claims"):
+        _say(claims)
+
+
+def _timed_claims() -> list[float]:
+    """Milliseconds of every claim from a lane in this process, from the lock to the marked rows; grows as it works."""
+    spent: list[float] = []
+    take = vars(lanes)["take"]
+
+    def timed(*args: Any, **named: Any) -> Any:
+        started = time.perf_counter()
+        try:
+            return take(*args, **named)
+        finally:
+            spent.append((time.perf_counter() - started) * 1000)
+
+    vars(lanes)["take"] = timed
+    return spent
 
 
 def _serve(db: Database, world: World, worker: Worker, folder: Path) -> None:

@@ -19,6 +19,10 @@ BENCHES = {
     "latency": ("concordat.bench.latency", "latency"),
     "console": ("concordat.bench.console", "console"),
     "wake": ("concordat.bench.wake", "wake"),
+    "calls": ("concordat.bench.calls", "calls"),
+    "growth": ("concordat.bench.growth", "growth"),
+    "idle": ("concordat.bench.idle", "idle"),
+    "workers": ("concordat.bench.workers", "workers"),
 }
 
 
@@ -35,6 +39,10 @@ def bench(
     - **latency**: from a webhook to the first write at the target, and to activated, at 5 and 20 deals a second
     - **console**: every page of the console over a million effects and a hundred thousand cases
     - **wake**: from a commit to the worker that looks at the rows, against a job of a queue (Procrastinate)
+    - **calls**: write calls to the vendor for 1,000 activations, against one call per effect
+    - **growth**: activation with a million effects stored already, and under a held snapshot, against ten thousand
+    - **idle**: a million pending effects of which nothing is due, against an empty database
+    - **workers**: activation by 1, 2 and 4 workers at targets that answer in 50 ms, against one worker
 
     Each starts a database, and where it needs them a lean target and workers of its own on loopback, and stops them.
     The yardstick of the console is `select 1`, that of the others one durable workflow per deal (DBOS); DBOS and
