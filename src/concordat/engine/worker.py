@@ -254,8 +254,8 @@ class Worker:
                 self._stopping.wait(1.0)
 
     def _keep_house(self) -> None:
-        """Beat, take over from the dead, raise alerts; once a minute the rest."""
-        tidied = float("-inf")
+        """Beat, take over from the dead, raise alerts; the rest more seldom."""
+        tidying = float("-inf")
         while not self._stopping.is_set():
             try:
                 with self.world.db.engine() as conn:
@@ -264,9 +264,8 @@ class Worker:
                     self._join()
                 mend(self.world, self.id)
                 self.world.beats()
-                if time.monotonic() - tidied > 60:
-                    tidy(self.world)
-                    tidied = time.monotonic()
+                if time.monotonic() > tidying:
+                    tidying = time.monotonic() + tidy(self.world)
             except (NotReachable, Contended) as error:
                 log.warning("house.waiting", error=str(error))
             self._stopping.wait(BEAT)

@@ -504,6 +504,7 @@ CREATE TABLE service_level (
   PRIMARY KEY (handoff_id, name)
 );
 CREATE INDEX service_level_running ON service_level (due_at) INCLUDE (unit) WHERE met_at IS NULL AND breached_at IS NULL;
+CREATE INDEX service_level_warning ON service_level (warn_at) WHERE met_at IS NULL AND breached_at IS NULL AND warned_at IS NULL;
 
 -- One alert for one cause and owner, never one per item.
 CREATE TABLE alert (

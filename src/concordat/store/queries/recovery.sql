@@ -38,8 +38,8 @@ WITH dead AS (
   DELETE FROM worker WHERE beat_at < app_now() - make_interval(secs => %(silence)s) AND id <> %(worker)s RETURNING id
 )
 UPDATE work w SET due_at = least(w.due_at, app_now()), worker = NULL
-WHERE w.worker IN (SELECT id FROM dead)
-   OR (w.worker IS NOT NULL AND NOT EXISTS (SELECT FROM worker k WHERE k.id = w.worker))
+WHERE w.worker IS NOT NULL
+  AND (w.worker IN (SELECT id FROM dead) OR NOT EXISTS (SELECT FROM worker k WHERE k.id = w.worker))
 RETURNING w.effect_id;
 
 -- name: stray
