@@ -109,7 +109,7 @@ class Truth:
         room = {"name": deal["name"], "client_name": client["name"], "project_name": deal["name"]}
         channel = {"name": deal["name"], "topic": f"Project for {client['name']}"}
         parts = (
-            ("psa", "project", {**project, "client": {"name": client["name"], "number": client["number"]}}),
+            ("psa", "project", {**project, "client": {"name": client["name"]}}),
             (
                 "erp",
                 "project",
