@@ -19,13 +19,15 @@ MOST = 1.2
 """Write calls to the fewest that the vendor's own bulk limit allows, over all objects."""
 RUNS = (("bulk", 1), ("bulk", 2), ("shipped", 1), ("shipped", 2))
 """Limits of 500 records a call, and those of the shipped connectors; by one worker and by two."""
+SHARE = {"bulk": 1, "shipped": 4}
+"""One of so many deals: most shipped connectors write one record a call, which takes its time and is soon counted."""
 
 
 def calls(say: Say, scale: float = 1.0) -> Report:
     """Write calls per 1,000 activations; questions and read-backs are printed apart. Bar: 1.2 times the fewest."""
     deals = max(int(DEALS * scale), 1)
     with Rig.open() as rig:
-        found = {f"{way}, {workers} worker(s)": _count(rig, way, workers, deals, say) for way, workers in RUNS}
+        found = {f"{way}, {n} worker(s)": _count(rig, way, n, max(deals // SHARE[way], 1), say) for way, n in RUNS}
         worst = max(each["ratio"] for each in found.values())
         most = max(each["writes"] for name, each in found.items() if name.startswith("bulk"))
         return Report(
@@ -38,7 +40,7 @@ def calls(say: Say, scale: float = 1.0) -> Report:
             bar=Bar(ratio=MOST, better="lower"),
             machine=machine(),
             versions=versions(rig.postgresql),
-            details={"deals": deals, **found},
+            details=found,
         )
 
 
@@ -53,6 +55,7 @@ def _count(rig: Rig, way: str, workers: int, deals: int, say: Say) -> Mapping[st
     apart = {act: sum(n for key, (n, _) in by.items() if key.endswith(f" {act}")) for act in ("read", "find", "ask")}
     wrong = [] if sum(n for _, n in writes.values()) == deals * PUTS else ["a record was written twice or never"]
     return {
+        "deals": deals,
         "ratio": round(made / fewest, 2),
         "writes": made,
         "fewest": fewest,
