@@ -23,7 +23,7 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 
 def test_the_page_has_every_command_and_option():
-    rows = re.findall(r"^\| `concordat ([a-z ]+?)(?: [A-Z\[].*?)?` \| .+ \| (.+) \|$", PAGE.read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `concordat ([a-z -]+?)(?: [A-Z\[].*?)?` \| .+ \| (.+) \|$", PAGE.read_text(), re.MULTILINE)
     told = {name: set(re.findall(r"--[\w-]+", options)) for name, options in rows}
     there = {
         name: {word for option in command.params for word in option.opts if word.startswith("--")}

@@ -30,7 +30,7 @@ def prove(  # noqa: PLR0917 - Typer reads options by name
     report: ReportOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Try to break the engine's promises: seeded worlds, faults, crashes at every commit; exit 1 when one is broken.
+    """Try to break the engine's promises with seeded faults and crashes; exit 1 when one is broken.
 
     Each seed is a small firm whose people change their minds, vendors of one class or mixed, one to four workers and a
     swarm of faults. The engine, its SQL and PostgreSQL are real; time and chance are the seed's. When the faults have
