@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -158,6 +160,7 @@ def _next(results: Any, processes: Sequence[Any]) -> Any:
 def work(order: Order, part: int, parts: int, results: Any) -> None:
     """One process: its share of the seeds on a machine of its own."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the database here must end too
     with Machine.open() as machine:
         if part == 0:
             results.put(_canary(machine))
