@@ -41,6 +41,7 @@ __all__ = [
     "find_firm",
     "load_firm",
     "read_environment",
+    "read_text",
 ]
 
 FILE = "concordat.toml"
@@ -158,7 +159,8 @@ class Secret(_Table):
         try:
             return path.read_text().rstrip("\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{what} takes its secret from {path}: {error}.", remedy="Write the file.") from error
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise UserError(f"{what} takes its secret from {path}: {why}.", remedy="Write the file.") from error
 
 
 class Budget(_Table):
@@ -270,11 +272,24 @@ def load_firm(path: Path) -> Firm:
     if not file.is_file():
         what = f"{folder} has no {FILE}" if folder.is_dir() else f"There is no folder {folder}"
         raise NotFound(f"{what}.", remedy=f"Run `concordat init {path}` to make a firm, or name one with --firm.")
+    text = read_text(file)
     try:
-        table = tomllib.loads(file.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise Invalid(f"{file} is not TOML: {error}.", remedy="Mend that line.") from error
     return _validated(table, folder, file)
+
+
+def read_text(file: Path) -> str:
+    """Read a file that a person wrote. One that cannot be read, or is no UTF-8, is a `UserError`."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"{file} cannot be read: {error.strerror}.", remedy="Mend the file or its rights, or remove it."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is not UTF-8 text: byte {error.start}.", remedy="Save it as UTF-8.") from error
 
 
 def _validated(table: Mapping[str, Any], folder: Path, file: Path) -> Firm:

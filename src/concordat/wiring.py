@@ -29,7 +29,7 @@ from concordat.operations.contracts import publish
 from concordat.sdk.auth import wire_clock
 from concordat.sdk.spec import Connector, ConnectorSpec, SystemFacts
 from concordat.sdk.vault import use_vault
-from concordat.settings import Entity, Environment, Firm
+from concordat.settings import Entity, Environment, Firm, read_text
 from concordat.store.database import Database
 from concordat.store.database.opening import open_database
 from concordat.store.migrate import migrate
@@ -163,7 +163,7 @@ def check_contracts(firm: Firm) -> dict[Path, tuple[str, Loaded]]:
     """Load every contract of the firm's folder; nothing is activated. Text and result by file."""
     files = sorted((firm.folder / "contracts").rglob("*.yaml"))
     contracts = [file for file in files if not file.name.endswith(".examples.yaml")]
-    texts = {file: file.read_text() for file in contracts}
+    texts = {file: read_text(file) for file in contracts}
     systems = tuple(firm.connections)
     return {file: (text, load_contract(text, file=str(file), systems=systems)) for file, text in texts.items()}
 
@@ -173,7 +173,7 @@ def _activate(
 ) -> tuple[dict[str, Contract], tuple[str, ...]]:
     """Publish what holds; an invalid contract is never loaded and never stops the valid ones."""
     active: dict[str, Contract] = {}
-    notes: list[str] = []
+    notes = [] if loaded else [f"{firm.folder / 'contracts'} holds no contract: nothing will be done."]
     for file, (text, result) in loaded.items():
         contract = result.contract
         serious = [fault for fault in result.faults if _stops(fault)]
@@ -187,6 +187,11 @@ def _activate(
             with db.engine() as conn:
                 publish(conn, contract, text)
             active[contract.contract] = contract
+        elif known.version == contract.version:
+            notes.append(
+                f"{file.relative_to(firm.folder)} is left out: {contract.contract} version {contract.version} "
+                "is in another file too; give it another version or remove it."
+            )
     return active, tuple(notes)
 
 

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -134,3 +134,30 @@ def test_sigterm_ends_up_in_order_and_the_database_with_it(tmp_path: Path):
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
     assert not (tmp_path / "firm" / ".concordat" / "postgres" / "data" / "postmaster.pid").exists()
+
+
+def test_a_log_level_that_there_is_not(firm: Path):
+    refused(run("up", "--firm", firm, "--log-level", "foo"), 2, "foo is none of debug, info, warning, error")
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda file: file.symlink_to("nowhere")], ids=["folder", "dead link"])
+def test_a_contract_that_cannot_be_read(make: Callable[[Path], None], tmp_path: Path):
+    write_firm(tmp_path / "firm")
+    make(tmp_path / "firm" / "contracts" / "x.yaml")
+    for words in (("check", tmp_path / "firm"), ("up", "--port", "0", "--firm", tmp_path / "firm")):
+        refused(run(*words), 1, "x.yaml cannot be read", "remove it")
+
+
+def test_a_secret_that_is_missing_is_named_once(tmp_path: Path):
+    write_firm(tmp_path / "firm")
+    (tmp_path / "firm" / "secrets" / "hr.password").unlink()
+    done = run("up", "--port", "0", "--firm", tmp_path / "firm")
+    refused(done, 1, "connections.hr.password", "No such file or directory", "Write the file")
+    assert (done.stdout + done.stderr).count("Errno") == 0
+
+
+def test_a_demo_refused_says_nothing_of_logs(tmp_path: Path):
+    (tmp_path / "x").touch()
+    done = run("demo", "--headless", "--firm", tmp_path)
+    refused(done, 1, "is not empty")
+    assert "its logs" not in done.stderr

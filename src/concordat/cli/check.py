@@ -10,8 +10,8 @@ from rich.text import Text
 
 from concordat.cli.screen import JsonOption, ReportOption, err, out, print_json, write_report
 from concordat.core.language import Fault, load_contract
-from concordat.errors import NotFound, UserError
-from concordat.settings import Firm, load_firm
+from concordat.errors import NotFound
+from concordat.settings import Firm, load_firm, read_text
 
 __all__ = ["check", "faults_of"]
 
@@ -51,7 +51,7 @@ def faults_of(path: Path) -> tuple[list[Fault], list[Path]]:
     files = [f for f in files if ".concordat" not in f.parts]
     if not files:
         raise NotFound(f"{path} holds no contract.", remedy="A contract is a file *.yaml that begins with `contract:`.")
-    loaded = [load_contract(_text(file), file=str(file), systems=systems, undoes=undoes) for file in files]
+    loaded = [load_contract(read_text(file), file=str(file), systems=systems, undoes=undoes) for file in files]
     return sorted(fault for each in loaded for fault in each.faults), files
 
 
@@ -64,13 +64,6 @@ def _undoes(firm: Firm) -> dict[tuple[str, str], frozenset[str]]:
         for name, connection in firm.connections.items()
         for object_, facts in connector_spec(connection.system).facts.targets.items()
     }
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file} is not UTF-8 text: byte {error.start}.", remedy="Save it as UTF-8.") from error
 
 
 def _show(faults: list[Fault], files: list[Path]) -> None:

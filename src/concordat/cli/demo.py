@@ -75,8 +75,8 @@ def _run(wish: Wish, *, headless: bool, report: Path | None) -> bool:
         played.play()
         result = played.prove()
         screen.end()
-        write_report(report, result)
         _show(result)
+        write_report(report, result)
         if not headless:
             _stay(played)
     return bool(result["holds"])
@@ -89,6 +89,8 @@ def _leave(folder: Path, *, temporary: bool, done: bool) -> None:
         return
     if temporary:
         shutil.rmtree(folder / ".concordat", ignore_errors=True)
+    if not (folder / "logs").exists():
+        return  # nothing was begun
     err.print(f"All of it has ended. The firm and its logs: {folder}", soft_wrap=True)
 
 

@@ -17,7 +17,7 @@ def login(
     firm: FirmOption = None,
     port: PortOption = None,
     person: Annotated[str, typer.Option(help="Who signs in.")] = "operator",
-    role: Annotated[str, typer.Option(help="viewer, operator, engineer, board or auditor.")] = "operator",
+    role: Annotated[str, typer.Option(help="viewer, operator, approver, engineer, board or auditor.")] = "operator",
 ) -> None:
     """Print a one-time link to the console, good for 15 minutes."""
     with database(firm) as (known, db):

@@ -48,15 +48,24 @@ PortOption = Annotated[
     int | None,
     typer.Option("--port", min=0, max=65535, help="Loopback port; default: [web] port of the firm, 8484."),
 ]
-LogOption = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
+
+
+def _level(said: str) -> str:
+    if said.lower() not in LEVELS:
+        raise typer.BadParameter(f"{said} is none of {', '.join(LEVELS)}.")
+    return said.lower()
+
+
+LEVELS = ("debug", "info", "warning", "error")
+LogOption = Annotated[str, typer.Option("--log-level", callback=_level, help="debug, info, warning or error.")]
 
 
 def fail(error: ConcordatError) -> None:
     """Print a mistake: what is wrong in one line, the way out in the next."""
     message = error.message if isinstance(error, UserError) else str(error)
-    err.print(Text("✗ ", style="red").append(message, style="default"))
+    err.print(Text("✗ ", style="red").append(message, style="default"), soft_wrap=True)
     if isinstance(error, UserError) and error.remedy:
-        err.print(Text(f"  {error.remedy}", style="dim"))
+        err.print(Text(f"  {error.remedy}", style="dim"), soft_wrap=True)
 
 
 def plain(value: Any) -> Any:
