@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from concordat.operations.health import ENDS, Figures, figures, readiness
+from concordat.operations.health import Figures, figures, readiness
 from concordat.store.database import Database
 from concordat.web.edge import bounded, is_local
 from concordat.web.problems import Problem, Refused
@@ -139,16 +139,8 @@ def _more(found: Figures) -> Iterator[tuple[str, str, str, Samples]]:
         [({"contract": contract, "state": state}, many) for (contract, state), many in open_.items()],
     )  # fmt: skip
     yield (
-        "concordat_deliveries_last_hour", "gauge", "Deliveries of the last hour; counting ends at 10001.",
+        "concordat_deliveries_last_hour", "gauge", "Deliveries of the last hour, by how they ended; counting ends at 10001.",
         [({"connection": r["connection"], "state": r["state"]}, r["many"]) for r in found.deliveries],
-    )  # fmt: skip
-    yield (
-        "concordat_deliveries", "gauge", "Everything ever accepted, by how it ended; `received` is not read yet.",
-        [({"connection": r["connection"], "state": end}, r[end]) for r in found.ends for end in ENDS],
-    )  # fmt: skip
-    yield (
-        "concordat_deliveries_accepted", "gauge", "Everything ever accepted: the sum of `concordat_deliveries`.",
-        [({"connection": r["connection"]}, r["accepted"]) for r in found.ends],
     )  # fmt: skip
     yield (
         "concordat_refusals_total", "counter", "Pushes that proved nothing and were only counted.",
