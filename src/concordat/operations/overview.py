@@ -88,17 +88,19 @@ class Overview:
     case_money: Mapping[str, Decimal]
     late: int
     alerts: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    came_in: Mapping[str, int] = field(default_factory=dict)
+    """Deliveries of the last hour by how they ended."""
 
 
-def overview(conn: Connection, world: World) -> Overview:
-    """Read the first page, for the units that the connection sees."""
+def overview(conn: Connection, world: World, *, whole: bool) -> Overview:
+    """Read the first page, for the units that the connection sees. `whole`: as for `systems`."""
     open_ = conn.execute(QUERIES.page.open_handoff_figures).fetchall()
     cases = conn.execute(QUERIES.page.case_money).fetchall()
     stuck = [row for row in open_ if row["state"] in (HandoffState.WAITING, HandoffState.PARTIAL)]
     return Overview(
         now=now(conn),
         strips=_strips(conn, open_),
-        systems=systems(conn, world),
+        systems=systems(conn, world, whole=whole),
         money=_by_currency((row["currency"], row["amount"]) for row in stuck),
         money_capped=sum(row["many"] for row in open_) > CAP,
         cases=_case_rows(conn, [row["id"] for row in conn.execute(QUERIES.page.urgent_cases, {"limit": 8})]),
@@ -107,7 +109,15 @@ def overview(conn: Connection, world: World) -> Overview:
         case_money=_by_currency((row["currency"], row["amount"]) for row in cases),
         late=(conn.execute(QUERIES.page.late_handoffs).fetchone() or {})["many"],
         alerts=list_alerts(conn, limit=5).rows,
+        came_in=_came_in(conn),
     )
+
+
+def _came_in(conn: Connection) -> Mapping[str, int]:
+    ends: dict[str, int] = defaultdict(int)
+    for row in conn.execute(QUERIES.page.delivery_figures):
+        ends[row["state"]] += row["many"]
+    return dict(ends)
 
 
 def _by_currency(pairs: Iterable[tuple[str | None, Decimal | None]]) -> dict[str, Decimal]:
@@ -140,8 +150,12 @@ def _strips(conn: Connection, open_: Sequence[Mapping[str, Any]]) -> list[Strip]
 # ── systems ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def systems(conn: Connection, world: World) -> list[System]:
-    """Every connection of the firm, with its breaker, what is open for it, and how far its sources were read."""
+def systems(conn: Connection, world: World, *, whole: bool) -> list[System]:
+    """Every connection of the firm, with its breaker, what is open for it, and how far its sources were read.
+
+    What a system said, and how often it was called or refused, belongs to no unit: only whoever sees the firm's own
+    unit (`whole`) is told. Others are told states and times.
+    """
     breakers = {row["connection"]: row for row in conn.execute(QUERIES.page.breaker_figures)}
     waits = {row["connection"]: row for row in conn.execute(QUERIES.page.waits_of_connections)}
     refused: dict[str, int] = defaultdict(int)
@@ -158,7 +172,13 @@ def systems(conn: Connection, world: World) -> list[System]:
         )
         for name, connector in world.connectors.items()
     )
-    return sorted(found, key=lambda s: (("down", "failing", "up", "quiet").index(s.state), s.name))
+    told = found if whole else map(_outlined, found)
+    return sorted(told, key=lambda s: (("down", "failing", "up", "quiet").index(s.state), s.name))
+
+
+def _outlined(one: System) -> System:
+    sources = [{**source, "error": ""} for source in one.sources]
+    return replace(one, reason="", refusals=0, budget=None, sources=sources)
 
 
 def _system(  # noqa: PLR0917 - one row of each table

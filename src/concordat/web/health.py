@@ -139,7 +139,7 @@ def _more(found: Figures) -> Iterator[tuple[str, str, str, Samples]]:
         [({"contract": contract, "state": state}, many) for (contract, state), many in open_.items()],
     )  # fmt: skip
     yield (
-        "concordat_deliveries_last_hour", "gauge", "Deliveries of the last hour, by how they ended; counting ends at 10001.",
+        "concordat_deliveries_last_hour", "gauge", "Deliveries of the last hour by end; counting ends at 10001.",
         [({"connection": r["connection"], "state": r["state"]}, r["many"]) for r in found.deliveries],
     )  # fmt: skip
     yield (

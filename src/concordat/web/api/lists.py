@@ -76,7 +76,7 @@ def _systems(routes: APIRouter, world: World) -> None:
     @bounded
     def connections(person: Looking) -> Sequence[models.Connection]:
         with world.db.app(person.units) as conn:
-            found = systems(conn, world)
+            found = systems(conn, world, whole=world.unit in person.units)
         return [
             models.Connection(
                 name=system.name,

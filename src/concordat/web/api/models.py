@@ -359,11 +359,11 @@ class Connection(_Value):
     name: str
     title: str
     state: str = Field(description="`up`, `failing`, `down` or `quiet` (never called).")
-    reason: str
+    reason: str = Field(description="What it said; empty for whoever does not see the firm's own unit.")
     ok_at: datetime | None = Field(description="When it last came back after failures.")
     probe_at: datetime | None = Field(description="When a connection that is down is tried next.")
     open_effects: int = Field(description="Counting ends at 250 a lane.")
     waiting_seconds: float = Field(description="Age of the oldest of the next open effects.")
-    refusals: int = Field(description="Pushes that proved nothing.")
+    refusals: int = Field(description="Pushes that proved nothing; 0 for whoever does not see the firm's own unit.")
     budget: Budget | None = Field(description="Null before it was ever called.")
     sources: Sequence[Source]

@@ -21,7 +21,7 @@ def router(console: Console) -> APIRouter:
     @bounded
     def first(request: Request, person: Visiting) -> Response:
         with console.world.db.app(person.units) as conn:
-            found = overview(conn, console.world)
+            found = overview(conn, console.world, whole=console.world.unit in person.units)
         down = [system for system in found.systems if system.state in ("down", "failing")]
         return console.page(
             request,
