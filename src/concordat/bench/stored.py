@@ -12,7 +12,7 @@ __all__ = ["EACH", "store"]
 
 EACH = 6
 """Effects of one handoff."""
-CHUNK = 100_000
+CHUNK = 20_000
 """Handoffs of one transaction: a person sees progress, and memory stays flat."""
 CONTRACT = (
     """INSERT INTO contract (name, version, text, digest, title, owner, state, activated_at)
@@ -31,6 +31,7 @@ ROWS = (
     """CREATE TEMPORARY TABLE lately ON COMMIT DROP AS SELECT r.id AS record_id, r.fields ->> 'name' AS title
     FROM generate_series(%(first)s::int, %(last)s::int) n
     JOIN record r ON r.connection = 'crm' AND r.object = 'opportunity' AND r.ref = 'S' || n""",
+    "ANALYZE lately",  # without it the planner believes in a handful of rows, and joins them one by one
     """INSERT INTO identifier (unit, value, record_id) SELECT 'NB-US', lower(title), record_id FROM lately""",
     """INSERT INTO handoff (unit, contract, version, subject_id, state, title, waits_for, correlation_id, opened_at,
                          changed_at, settled_at)
@@ -38,6 +39,7 @@ ROWS = (
            CASE WHEN %(pending)s THEN 'Workday is down' ELSE '' END, 'c', now(), now(),
            CASE WHEN NOT %(pending)s THEN now() END
     FROM lately""",
+    "ANALYZE handoff",
     """INSERT INTO handoff_input (record_id, handoff_id)
     SELECT record_id, h.id FROM lately JOIN handoff h ON h.subject_id = record_id AND h.contract = 'stored'""",
     """INSERT INTO service_level (handoff_id, name, unit, until, owner, started_at, warn_at, due_at, met_at)
@@ -49,6 +51,7 @@ ROWS = (
            CASE WHEN %(pending)s THEN 'reserved' ELSE 'linked' END, CASE WHEN NOT %(pending)s THEN 'S' || record_id END,
            CASE WHEN NOT %(pending)s THEN now() END, NOT %(pending)s
     FROM lately CROSS JOIN lane l WHERE l.operation = 'put'""",
+    "ANALYZE link",
     """INSERT INTO effect (unit, handoff_id, step, kind, lane_id, link_id, desired, digest, state, tries,
                         waits_for, owner, due_at, ready_at, sent_at, applied_at, verified_at)
     SELECT 'NB-US', h.id, l.connection || '_' || l.object,
@@ -59,6 +62,7 @@ ROWS = (
     FROM lately JOIN handoff h ON h.subject_id = record_id AND h.contract = 'stored' CROSS JOIN lane l
     LEFT JOIN link k ON k.owner_id = record_id AND k.connection = l.connection AND k.object = l.object AND k.item = ''
     WHERE l.operation = 'put' OR l.connection = 'hr'""",
+    "ANALYZE effect",
     """INSERT INTO work (effect_id, lane_id, due_at, link_id)
     SELECT e.id, e.lane_id, now() + interval '1 year', e.link_id FROM lately
     JOIN handoff h ON h.subject_id = record_id AND h.contract = 'stored' JOIN effect e ON e.handoff_id = h.id
