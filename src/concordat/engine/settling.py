@@ -342,18 +342,24 @@ def _cases(world: World, conn: Connection, lane: Lane, settled: Sequence[_Settle
         conn.execute(QUERIES.case.resolve_effects, {"effects": fine, "resolution": "it went through"})
 
 
+def _product(world: World, lane: Lane) -> str:
+    connector = world.connectors.get(lane.connection)
+    return connector.facts.title if connector else lane.connection
+
+
 def _case(world: World, lane: Lane, settled: _Settled, at: datetime, rival: Rival | None) -> CaseDraft:
     row = settled.outcome.row
     contract = world.contracts.get(row.contract)
     span = contract.cases.due if contract and contract.cases else None
     error = settled.outcome.error
+    thing = (lane.object or row.step).replace("_", " ")
     draft = CaseDraft(
         unit=row.unit,
         kind=settled.verdict.case,
         contract=row.contract,
         handoff=row.handoff,
         effect=row.id,
-        title=storable(f"{row.title}: {row.step} in {lane.connection}: {settled.error}"),
+        title=storable(f"{row.title}: {thing} in {_product(world, lane)}: {settled.error}"),
         owner=row.owner or (contract.case_owner if contract else "operations"),
         facts={
             "system": lane.connection,

@@ -12,6 +12,8 @@ __all__ = ["Story", "in_words", "step_words", "system_title", "tell", "who"]
 
 DONE = frozenset({"applied", "verified", "skipped", "superseded", "undone"})
 NOTHING = "Nothing to do."
+KINDS = {"undo": "Undo", "look": "Look before undo", "carry": "Carry over", "adopt": "Find"}
+"""What is done with a step's object when it is not written."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +48,8 @@ def step_words(effect: Mapping[str, Any], world: World) -> str:
     thing = in_words(effect["object"]) or in_words(effect["step"])
     place = "at" if effect["kind"] == "check" else "in"
     item = f" ({effect['item']})" if effect["item"] else ""
-    return f"{_up(thing)} {place} {system_title(world, effect['connection'])}{item}"
+    words = f"{_up(thing)} {place} {system_title(world, effect['connection'])}{item}"
+    return f"{KINDS[effect['kind']]}: {words}" if effect["kind"] in KINDS else words
 
 
 def tell(row: Mapping[str, Any], world: World) -> Story:

@@ -206,6 +206,7 @@ WHERE received_at > app_now() - interval '1 hour' GROUP BY connection, state ORD
 
 -- name: delivery_ends
 -- How everything that was ever accepted has ended: the four ends and what is still received add up to all of it.
+-- It reads the whole of an index that grows for ever: for a person who asks, never for a scraper.
 SELECT connection, count(*) AS accepted,
        count(*) FILTER (WHERE state = 'applied') AS applied, count(*) FILTER (WHERE state = 'superseded') AS superseded,
        count(*) FILTER (WHERE state = 'duplicate') AS duplicate, count(*) FILTER (WHERE state = 'case') AS "case",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Path, Query, Request, Response
@@ -18,7 +18,7 @@ from concordat.web.drawing.timeline import Timeline, axis, draw, timeline
 from concordat.web.edge import bounded, in_thread
 from concordat.web.identity import Visiting, check_form, check_own
 from concordat.web.problems import Refused
-from concordat.web.story import tell
+from concordat.web.story import in_words, step_words, tell
 
 __all__ = ["router"]
 
@@ -57,7 +57,7 @@ def router(console: Console, wake: Any) -> APIRouter:
             value=in_short,
             story=tell(row, world),
             picture=_Picture(found),
-            notes={e["id"]: _note(e) for e in row["effects"]},
+            notes=_notes(row["effects"], console),
             stuck=[e for e in row["effects"] if e["state"] in MOVABLE],
             said=_said(released, left),
         )
@@ -129,8 +129,13 @@ def in_short(value: Any) -> str:
     return "empty" if value is None else str(value)
 
 
-def _note(effect: Mapping[str, Any]) -> str:
-    """What is said beside a bar."""
+def _notes(effects: Sequence[Mapping[str, Any]], console: Console) -> Mapping[int, str]:
+    """What is said beside each bar; other steps by the words they have on this page."""
+    titles = {effect["step"]: step_words({**effect, "item": ""}, console.world) for effect in effects}
+    return {effect["id"]: _note(effect, titles) for effect in effects}
+
+
+def _note(effect: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     if effect["state"] == "held":
         return str(effect["error"] or effect["waits_for"] or "waits for a decision")
     if effect["state"] in ("pending", "in_doubt"):
@@ -139,7 +144,7 @@ def _note(effect: Mapping[str, Any]) -> str:
     if effect["state"] in ("applied", "verified"):
         return f"{effect['ref'] or ('published' if effect['kind'] == 'emit' else 'yes')}{tries}"
     if effect["state"] == "blocked":
-        return "after " + ", ".join(step.replace("_", " ") for step in effect["after"])
+        return "after " + ", ".join(f"“{titles.get(step) or in_words(step)}”" for step in effect["after"])
     return str(effect["error"])
 
 
