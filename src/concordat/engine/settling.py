@@ -62,6 +62,8 @@ def settle(world: World, conn: Connection, lane: Lane, outcomes: Sequence[Outcom
     kept = [s for s in settled if s.outcome.row.id in mine]
     _cases(world, conn, lane, kept, at)
     put_back(conn, stopped)
+    if landed := sorted({s.outcome.row.handoff for s in kept if _landed(s)} & set(stopped)):
+        conn.execute(QUERIES.undo.plan_again, {"ids": landed})  # what was on its way at a withdrawal stands now
     _keep_undos(conn, kept)
     ready = free(world, conn, freeing, turn)
     if moving:
@@ -77,6 +79,10 @@ def _frees(world: World, settled: _Settled) -> bool:
     row, state = settled.outcome.row, settled.verdict.state
     done = state in (E.APPLIED, E.VERIFIED) or (row.optional and state in (E.HELD, E.PENDING))
     return done and (row.takes_back or world.waited_for(row.contract, row.version, row.step))
+
+
+def _landed(settled: _Settled) -> bool:
+    return settled.verdict.state in (E.APPLIED, E.VERIFIED) and not settled.outcome.row.takes_back
 
 
 def _moves(settled: _Settled) -> bool:
