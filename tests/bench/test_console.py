@@ -6,6 +6,8 @@ import pytest
 
 from concordat.bench import console as measured
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_page_is_asked_for_and_reported(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(measured, "TIMES", 2)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from concordat.operations.contracts import release
 from tests.engine.conftest import CONTRACT, Firm, MakeFirm
+
+pytestmark = pytest.mark.slow
 
 NAME = "opportunity-to-project"
 

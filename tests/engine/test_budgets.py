@@ -22,6 +22,8 @@ from concordat.sdk.spec import CallContext
 from concordat.store.database import Database
 from tests.engine.conftest import Firm
 
+pytestmark = pytest.mark.slow
+
 CTX = CallContext(correlation_id="c", timeout=1)
 MakeBudgets = Callable[..., list[Budgets]]
 

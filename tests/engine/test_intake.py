@@ -15,6 +15,8 @@ from concordat.sdk.spec import CallContext, ChangePage, Hint, Push, SourceRecord
 from concordat.store.database import now
 from tests.engine.conftest import Firm, MakeFirm
 
+pytestmark = pytest.mark.slow
+
 
 def push(firm: Firm, *hints: tuple[str, str], key: str = "") -> Received:
     """One push of the CRM that tells of these records."""

@@ -13,6 +13,8 @@ from concordat.operations.handoffs import replay
 from concordat.store.database import Connection
 from tests.engine.conftest import CONTRACT, Firm, MakeFirm
 
+pytestmark = pytest.mark.slow
+
 ADA = "ada"
 LATE = "late_change: {default: converge}\n"
 STEP = "late_change: {default: converge, project_in_psa: {do: propose, to: finance}}\n"

@@ -24,6 +24,8 @@ from concordat.sdk.spec import CallContext
 from concordat.sdk.vault import Kept, use_vault
 from concordat.store.database import Database
 
+pytestmark = pytest.mark.slow
+
 CTX = CallContext(correlation_id="c", timeout=20)
 NOW = datetime(2026, 6, 15, 9, tzinfo=UTC)
 

@@ -10,6 +10,8 @@ from concordat.engine.intake import keep_records
 from concordat.sdk.spec import SourceRecord
 from tests.engine.conftest import CONTRACT, Firm, MakeFirm
 
+pytestmark = pytest.mark.slow
+
 OWNS = """
 owns:
   client.payment_terms: {system: erp, others: revert}

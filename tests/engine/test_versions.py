@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from concordat.operations.contracts import publish
 from tests.engine.conftest import CONTRACT, Firm, contract
+
+pytestmark = pytest.mark.slow
 
 
 def activate(firm: Firm, text: str) -> None:

@@ -12,6 +12,8 @@ from tests.engine.test_proposals import LATE, STEP, money
 from tests.engine.test_undo import UNDO, used
 from tests.web.conftest import MakeSite, Site
 
+pytestmark = pytest.mark.slow
+
 API = "/api/v1"
 
 

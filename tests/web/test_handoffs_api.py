@@ -14,6 +14,8 @@ from tests.engine.conftest import CONTRACT
 from tests.engine.fakes import LOST
 from tests.web.conftest import MakeSite, Site
 
+pytestmark = pytest.mark.slow
+
 API = "/api/v1/handoffs"
 
 

@@ -20,6 +20,8 @@ from concordat.sdk.spec import Hint, Push
 from tests.web.conftest import UNIT, Site
 from tests.web.conftest import decode as well_behaved
 
+pytestmark = pytest.mark.slow
+
 GOOD = {"x-signature": "good"}
 API = "/api/v1/handoffs"
 JSON = {"content-type": "application/json"}

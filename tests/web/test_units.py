@@ -13,6 +13,8 @@ import pytest
 from concordat.errors import Rejected
 from tests.web.conftest import Site
 
+pytestmark = pytest.mark.slow
+
 MARK = "Zanzibar"
 """A word that stands in the rows of one unit alone."""
 OTHER = "south"
