@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each kind of firm one process: all with the shared one there, all with firms of their own elsewhere."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            own = "make_firm" in getattr(item, "fixturenames", ())
+            own = {"make_firm", "spread"} & set(getattr(item, "fixturenames", ()))
             item.add_marker(pytest.mark.xdist_group("outside-own" if own else "outside"))
             item.add_marker(pytest.mark.slow)
 

@@ -9,8 +9,10 @@ packets vanish, nobody is told.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +26,7 @@ __all__ = ["Hosts", "lacking", "refused"]
 
 POSTGRES = Path("/usr/lib/postgresql/15/bin")
 AS_POSTGRES = ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups")
+LOCK = Path(tempfile.gettempdir()) / "concordat-hosts.lock"
 FORWARD = Path(__file__).with_name("forward.py")
 WIRES, LINES = "10.77.1", "10.77.2"
 ADDRESSES: Mapping[str, Mapping[str, str]] = {
@@ -72,8 +75,10 @@ class Hosts:
         self._delays = {name: self._folder / f"{name}.delay" for name in (*ADDRESSES, "tests")}
         self._programs: list[subprocess.Popen[str]] = []
         self._server: subprocess.Popen[bytes] | None = None
+        self._alone = LOCK.open("w")
 
     def __enter__(self) -> Self:
+        fcntl.flock(self._alone, fcntl.LOCK_EX)  # the addresses are the machine's: one lab at a time
         try:
             self._lay()
         except BaseException:
@@ -87,7 +92,7 @@ class Hosts:
     def close(self) -> None:
         """End what was started here, then take the network down."""
         if self._server is not None and self._server.poll() is None:
-            self._server.terminate()
+            self._server.send_signal(signal.SIGINT)  # at once: sessions are not waited for
             self._server.wait(30)
         for program in self._programs:
             program.kill()
@@ -97,6 +102,7 @@ class Hosts:
         for net in ("wires", "lines"):
             _run("ip", "link", "del", self._bridge(net))
         shutil.rmtree(self._folder, ignore_errors=True)
+        self._alone.close()
 
     def on(self, host: str) -> Sequence[str]:
         """What goes before a command that shall run on this host."""

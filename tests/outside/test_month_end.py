@@ -6,6 +6,7 @@ The firm says what its ERP allows; the vendor's own books must show that it was 
 from __future__ import annotations
 
 import random
+from functools import partial
 
 from tests.outside.books import Before, await_in_step, written_once
 from tests.outside.conftest import MakeFirm
@@ -34,6 +35,10 @@ def workers(firm: Firm) -> list[Program]:
     return [program for program in firm.programs if program.name.startswith("worker") and program.runs]
 
 
+def has_made(before: Before, projects: int) -> bool:
+    return len(before.writes("project")) >= projects
+
+
 def trouble(firm: Firm, chance: random.Random) -> None:
     """429 with a time and without, and tokens that end in the middle, for all workers alike."""
     erp = firm.twins["erp"]
@@ -59,7 +64,7 @@ def test_month_end_with_limits_and_crashes(make_firm: MakeFirm, story: Story, ch
         trouble(firm, chance)
         firm.crm("win_deal", ids=[deal.id for deal in deals])
         for share in (8, 4):
-            until("some of it to be done", lambda n=DEALS // share: len(before.writes("project")) >= n, within=60)
+            until("some of it to be done", partial(has_made, before, DEALS // share), within=60)
             chance.choice(workers(firm)).kill()
             firm.another("worker", "--log-level", "warning")
         server.crash()

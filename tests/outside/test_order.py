@@ -46,7 +46,7 @@ def test_the_close_arrives_before_the_change_that_preceded_it(firm: Firm, story:
     assert firm.api.of(deal.id)["state"] == "in_step"  # type: ignore[index]
 
 
-def test_an_older_status_after_a_newer_one(firm: Firm, story: Story, chance: random.Random) -> None:
+def test_two_changes_whose_pushes_are_twisted(firm: Firm, story: Story, chance: random.Random) -> None:
     """Two changes whose pushes are twisted, one of them doubled: the last one stands for good."""
     deal, before = story.deal(), Before(firm)
     firm.twins["crm"].seed(crm_records([deal]))
