@@ -15,6 +15,8 @@ from concordat.core.agree import disagreements
 from concordat.sdk.spec import Connector, WriteIntent
 from concordat.twins.server import TwinHandle, start_twins
 
+pytestmark = pytest.mark.slow
+
 KEY = ECKey.generate_key("P-256")
 FAULTS: tuple[Mapping[str, Any], ...] = (
     {"kind": "commit_then_drop"},

@@ -23,6 +23,8 @@ from concordat.errors import (
 from concordat.sdk.spec import CallContext, Observed, WriteIntent, WriteResult
 from concordat.twins.server import TwinHandle, start_twins
 
+pytestmark = pytest.mark.slow
+
 CTX = CallContext(correlation_id="c-1", timeout=10)
 KEY = "CC-ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 ACME = {"ref": None, "name": "Acme Corp", "number": "C-1"}

@@ -23,6 +23,8 @@ from concordat.sdk.spec import CallContext, Observed, WriteIntent, WriteResult
 from concordat.twins.northbeam import northbeam
 from concordat.twins.server import TwinHandle, start_twins
 
+pytestmark = pytest.mark.slow
+
 CTX = CallContext(correlation_id="c-1", timeout=10)
 FIRM = northbeam(seed=3, deals=12)
 ACCOUNT, DEAL = FIRM.accounts[0]["Id"], FIRM.opportunities[0]["Id"]

@@ -17,6 +17,8 @@ from concordat.store.database import now
 from tests.engine.conftest import CONTRACT, Firm, MakeFirm
 from tests.engine.fakes import LOST, FakeSystem
 
+pytestmark = pytest.mark.slow
+
 
 def dead_worker(firm: Firm) -> int:
     """A worker that has not been heard of."""

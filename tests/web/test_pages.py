@@ -14,6 +14,8 @@ from concordat.operations.sessions import one_time_link
 from concordat.store.database.connection import Bounded
 from tests.web.conftest import UNIT, Site
 
+pytestmark = pytest.mark.slow
+
 PAGES = ("/", "/handoffs", "/cases", "/contracts", "/contracts/opportunity-to-project/1")
 HOSTILE = (
     "<script>alert(1)</script>",
