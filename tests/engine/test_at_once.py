@@ -11,6 +11,8 @@ from concordat.engine.lanes import drain, give_back
 from concordat.errors import Contended
 from tests.engine.conftest import Firm, MakeFirm
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def firm(make_firm: MakeFirm) -> Firm:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from concordat.errors import Unavailable
 from concordat.operations.decisions import decide_case, take_on
 from tests.engine.conftest import CONTRACT, Firm, MakeFirm
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_field_that_is_emptied_is_emptied_at_the_target(firm: Firm) -> None:

@@ -28,6 +28,8 @@ from simple_salesforce.exceptions import (
 
 from concordat.twins.server import TwinHandle, start_twins
 
+pytestmark = pytest.mark.slow
+
 USER = "integration@northbeam.example"
 
 
