@@ -11,8 +11,6 @@ from concordat.engine.lanes import drain, give_back
 from concordat.errors import Contended
 from tests.engine.conftest import Firm, MakeFirm
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def firm(make_firm: MakeFirm) -> Firm:

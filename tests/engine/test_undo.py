@@ -11,8 +11,6 @@ from concordat.sdk.spec import Answer
 from tests.engine.conftest import CONTRACT, Firm, MakeFirm
 from tests.engine.fakes import LOST
 
-pytestmark = pytest.mark.slow
-
 UNDO = """
 undo:
   staffing: release

@@ -32,6 +32,7 @@ def test_the_same_seed_is_the_same_run(machine: Machine) -> None:
     assert first.history == again.history
 
 
+@pytest.mark.slow
 def test_a_planted_violation_is_noticed_and_shrunk(machine: Machine) -> None:
     assert not play(CANARY, machine).broken
     with with_canary():
@@ -55,6 +56,7 @@ def test_faults_break_nothing(machine: Machine, profile: str) -> None:
     assert (outcome.broken, outcome.says) == ("", ""), "\n".join(outcome.lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["no lookup", "torn transaction"])
 def test_a_mutant_is_killed(machine: Machine, name: str) -> None:
     (mutant,) = (m for m in MUTANTS if m.name == name)
